@@ -1,0 +1,9 @@
+//! Layer 0: pixels, as pure functions on plain data. Nothing here knows of models, files' meaning or windows.
+
+mod bitmap;
+mod logits;
+mod mask;
+
+pub use bitmap::Bitmap;
+pub use logits::{LogitField, interpolate_bilinear};
+pub use mask::{Mask, MaskError};

@@ -1,0 +1,1 @@
+//! Window tests live in `tests/`; this library is empty.
