@@ -24,10 +24,8 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
     {
         use std::os::unix::fs::PermissionsExt;
         // A temporary file is private by default; a result is an ordinary file, or keeps the rights of the old one.
-        let rights = std::fs::metadata(path).map_or_else(
-            |_| std::fs::Permissions::from_mode(0o644),
-            |old| old.permissions(),
-        );
+        let rights =
+            std::fs::metadata(path).map_or_else(|_| std::fs::Permissions::from_mode(0o644), |old| old.permissions());
         temporary.as_file().set_permissions(rights)?;
     }
     {

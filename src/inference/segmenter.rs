@@ -213,7 +213,13 @@ pub trait Segmenter: Send + Sync {
     ///
     /// # Errors
     /// A view outside the picture or of no pixels.
-    fn prepare(&self, rgb: &[u8], image_width: u32, image_height: u32, view: PixelRect) -> Result<PreparedView, InferenceError>;
+    fn prepare(
+        &self,
+        rgb: &[u8],
+        image_width: u32,
+        image_height: u32,
+        view: PixelRect,
+    ) -> Result<PreparedView, InferenceError>;
 
     /// Runs the image encoder.
     ///

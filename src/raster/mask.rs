@@ -223,7 +223,11 @@ mod tests {
 
     fn bitmap() -> impl Strategy<Value = Bitmap> {
         (1u32..90, 1u32..70).prop_flat_map(|(width, height)| {
-            proptest::collection::vec(0u8..2, (width * height) as usize).prop_map(move |data| Bitmap { width, height, data })
+            proptest::collection::vec(0u8..2, (width * height) as usize).prop_map(move |data| Bitmap {
+                width,
+                height,
+                data,
+            })
         })
     }
 

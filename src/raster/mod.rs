@@ -3,7 +3,9 @@
 mod bitmap;
 mod logits;
 mod mask;
+mod picture;
 
 pub use bitmap::Bitmap;
 pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
+pub use picture::{Picture, PictureNote};
