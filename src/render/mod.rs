@@ -1,1 +1,11 @@
-//! Placeholder head.
+//! Layer 5: the canvas on the GPU. Knows wgpu and egui's paint callback, no widgets.
+//!
+//! What the window needs to know:
+//! - [`wgpu_options`] gives eframe's `NativeOptions::wgpu_options` with the adapter's own texture limit instead of
+//!   8192, and [`watch_device`] reports GPU errors and a lost device instead of the default panic.
+//! - [`CanvasRenderer`] owns the textures. `CanvasRenderer::new(Option<&RenderState>, wake)` in the app's creation;
+//!   `None` is accepted everywhere and draws nothing.
+//! - [`CanvasInstance`] is one committed mask with its look.
+//!
+//! Three passes, each with a shader in `shaders/` and a twin on the CPU in [`twin`] that a test holds equal to it:
+//! picture, instances, draft masks. Colours stay sRGB-encoded from file to screen, as egui blends them.
