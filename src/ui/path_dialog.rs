@@ -3,8 +3,8 @@
 //! Invariant: a path that cannot work is refused here with the reason; the dialog stays open with what was typed.
 
 use super::theme::Palette;
-use super::widgets::{Weight, action_button};
-use egui::{Context, Id, Key, Modal, RichText, TextEdit};
+use super::widgets::{Weight, action_button, text_field};
+use egui::{Context, Id, Key, Modal, RichText};
 use std::path::PathBuf;
 
 /// The kind of path that is wanted.
@@ -57,18 +57,12 @@ impl PathDialog {
                 .color(palette.text_weak),
             );
             ui.add_space(4.0);
-            let field = ui.add(TextEdit::singleline(&mut self.typed).desired_width(f32::INFINITY).hint_text(
-                match self.wanted {
-                    Wanted::File => "/home/me/photos/cat.jpg",
-                    Wanted::Folder => "/home/me/photos",
-                    Wanted::Target => "/home/me/annotations.json",
-                },
-            ));
-            field.widget_info(|| {
-                let mut info = egui::WidgetInfo::text_edit(true, "", self.typed.clone(), "");
-                info.label = Some("Path".into());
-                info
-            });
+            let hint = match self.wanted {
+                Wanted::File => "/home/me/photos/cat.jpg",
+                Wanted::Folder => "/home/me/photos",
+                Wanted::Target => "/home/me/annotations.json",
+            };
+            let field = text_field(ui, "Path", &mut self.typed, hint, f32::INFINITY);
             if !self.focus_asked {
                 field.request_focus();
                 self.focus_asked = true;

@@ -72,7 +72,7 @@ impl<'a> IconButton<'a> {
             };
             ui.painter().rect_filled(rect, CORNER, fill);
             if response.has_focus() {
-                focus_ring(ui, rect);
+                focus_outline(ui, rect);
             }
             let rest = if self.selected { palette.accent } else { self.tint.unwrap_or(palette.text) };
             let color = match (self.enabled, lit) {
@@ -86,7 +86,8 @@ impl<'a> IconButton<'a> {
     }
 }
 
-fn focus_ring(ui: &Ui, rect: Rect) {
+/// A thin accent line around what has the focus or lies under the pointer.
+pub fn focus_outline(ui: &Ui, rect: Rect) {
     let stroke = Stroke::new(1.5, Palette::of(ui.visuals()).accent);
     ui.painter().rect_stroke(rect, CORNER, stroke, StrokeKind::Inside);
 }
@@ -138,7 +139,7 @@ pub fn action_button(ui: &mut Ui, icon: Option<Icon>, text: &str, weight: Weight
         ui.painter().rect_stroke(rect, CORNER, Stroke::new(1.0, palette.outline), StrokeKind::Inside);
     }
     if response.has_focus() {
-        focus_ring(ui, rect);
+        focus_outline(ui, rect);
     }
     let mut left = rect.left() + 11.0;
     if let Some(icon) = icon {
@@ -206,4 +207,13 @@ pub fn elided_text(ui: &Ui, rect: Rect, text: &str, font: FontId, color: Color32
     let width = galley.size().x;
     ui.painter().galley(at, galley, color);
     width
+}
+
+/// A field of one line with a name for assistive technology. `width` in points; infinite takes what is there.
+pub fn text_field(ui: &mut Ui, name: &str, text: &mut String, hint: &str, width: f32) -> Response {
+    let palette = Palette::of(ui.visuals());
+    let hint = RichText::new(hint).color(palette.text_weak.gamma_multiply(0.8));
+    let response = ui.add(egui::TextEdit::singleline(text).desired_width(width).hint_text(hint));
+    ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(name.to_owned()));
+    response
 }
