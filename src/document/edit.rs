@@ -385,9 +385,7 @@ fn check_mask(image: &ImageName, picture: Option<ImageSize>, mask: &Mask) -> Res
     }
     let found = ImageSize { width: mask.width(), height: mask.height() };
     match picture {
-        Some(picture) if picture != found => {
-            Err(EditError::MaskSize { image: image.clone(), picture, mask: found })
-        }
+        Some(picture) if picture != found => Err(EditError::MaskSize { image: image.clone(), picture, mask: found }),
         _ => Ok(()),
     }
 }

@@ -83,8 +83,7 @@ fn compare_counting(a: &str, b: &str) -> Ordering {
     loop {
         let (digits_a, digits_b) = (leading_digits(a), leading_digits(b));
         if digits_a > 0 && digits_b > 0 {
-            let (number_a, number_b) =
-                (a[..digits_a].trim_start_matches('0'), b[..digits_b].trim_start_matches('0'));
+            let (number_a, number_b) = (a[..digits_a].trim_start_matches('0'), b[..digits_b].trim_start_matches('0'));
             let order = number_a.len().cmp(&number_b.len()).then_with(|| number_a.cmp(number_b));
             if order != Ordering::Equal {
                 return order;
