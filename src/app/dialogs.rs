@@ -3,6 +3,7 @@
 //! Invariant: at most one dialog at a time. Where the system shows none (no portal, no zenity), the answer is
 //! [`Answer::Unavailable`] and the window shows its own path field; nothing is ever silently skipped.
 
+use crate::document::PICTURE_EXTENSIONS;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -19,8 +20,6 @@ pub enum Purpose {
         /// A folder rather than a file.
         folder: bool,
     },
-    /// A COCO file to read objects from.
-    ImportCoco,
     /// Weights of a segmenter.
     ModelFile,
 }
@@ -33,7 +32,6 @@ impl Purpose {
             Self::OpenFolder => "Open a folder of pictures",
             Self::ExportTo { folder: true } => "Choose a folder to export to",
             Self::ExportTo { folder: false } => "Export to",
-            Self::ImportCoco => "Import a COCO file",
             Self::ModelFile => "Choose the weights of a SAM model",
         }
     }
@@ -55,10 +53,6 @@ pub enum Answer {
 pub struct Dialogs {
     open: Option<(Purpose, Receiver<Answer>)>,
 }
-
-/// Endings of the pictures that can be read.
-pub const PICTURE_ENDINGS: &[&str] =
-    &["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "pnm", "ppm", "pgm", "pbm", "pam", "gif"];
 
 impl Dialogs {
     /// Whether a dialog is open.
@@ -106,7 +100,7 @@ fn ask(purpose: Purpose, suggestion: Option<&Path>) -> Answer {
     }
     let started = Instant::now();
     let paths = match purpose {
-        Purpose::OpenPictures => dialog.add_filter("Pictures", PICTURE_ENDINGS).pick_files(),
+        Purpose::OpenPictures => dialog.add_filter("Pictures", &PICTURE_EXTENSIONS).pick_files(),
         Purpose::OpenFolder | Purpose::ExportTo { folder: true } => dialog.pick_folder().map(|path| vec![path]),
         Purpose::ExportTo { folder: false } => {
             if let Some(name) = suggestion.and_then(Path::file_name) {
@@ -114,7 +108,6 @@ fn ask(purpose: Purpose, suggestion: Option<&Path>) -> Answer {
             }
             dialog.save_file().map(|path| vec![path])
         }
-        Purpose::ImportCoco => dialog.add_filter("COCO", &["json"]).pick_file().map(|path| vec![path]),
         Purpose::ModelFile => dialog.add_filter("Weights", &["safetensors"]).pick_file().map(|path| vec![path]),
     };
     match paths {

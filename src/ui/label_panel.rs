@@ -3,6 +3,7 @@
 use super::colour_popup::{color32, colour_button_ui};
 use super::icons::Icon;
 use super::inline_edit::{InlineEdit, InlineTarget};
+use super::object_panel::{selected_object, shown_objects};
 use super::theme::{CORNER, Palette, ROW_HEIGHT};
 use super::widgets::{IconButton, elided_text, keycap, section_heading, swatch, text_field};
 use super::wish::Wishes;
@@ -25,12 +26,12 @@ impl LabelPanel {
 
     /// Draws the panel.
     pub fn label_panel_ui(&mut self, ui: &mut Ui, session: &Session, edit: &mut InlineEdit, wishes: &mut Wishes) {
-        let labels = session.project().labels();
+        let labels = session.project.project.labels();
         ui.horizontal(|ui| section_heading(ui, "Labels", (!labels.is_empty()).then_some(labels.len())));
         ui.spacing_mut().item_spacing.y = 1.0;
-        let current = match session.selected_annotation() {
-            Some(annotation) => annotation.label,
-            None => session.active_label(),
+        let current = match selected_object(session) {
+            Some(object) => object.label,
+            None => session.objects.active_label,
         };
         for (index, label) in labels.iter().enumerate() {
             if edit.is_editing(InlineTarget::Label(label.id)) {
@@ -46,7 +47,7 @@ impl LabelPanel {
     }
 
     fn add_field_ui(&mut self, ui: &mut Ui, session: &Session, wishes: &mut Wishes) {
-        let hint = if session.project().labels().is_empty() { "Name the first label" } else { "Add a label" };
+        let hint = if session.project.project.labels().is_empty() { "Name the first label" } else { "Add a label" };
         let field = text_field(ui, "Label name", &mut self.typed, hint, f32::INFINITY);
         if std::mem::take(&mut self.wants_focus) {
             field.request_focus();
@@ -54,7 +55,7 @@ impl LabelPanel {
         if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) && !self.typed.trim().is_empty() {
             let name = std::mem::take(&mut self.typed).trim().to_owned();
             // With something to name, the name goes there too.
-            let names_something = session.selected().is_some() || !session.draft().is_empty();
+            let names_something = session.objects.selection.is_some() || !session.prompting.draft.is_empty();
             wishes.command(if names_something { Command::LabelByName(name) } else { Command::AddLabel(name) });
         }
     }
@@ -79,7 +80,7 @@ fn label_row_ui(
         ui.painter().rect_filled(rect, CORNER, palette.control);
     }
     if response.clicked() {
-        wishes.command(match session.selected() {
+        wishes.command(match session.objects.selection {
             Some(object) => Command::SetLabel(object, Some(label.id)),
             None => Command::SetActiveLabel(Some(label.id)),
         });
@@ -123,5 +124,5 @@ fn label_row_ui(
 
 /// How many objects of the shown picture have the label.
 fn uses(session: &Session, label: LabelId) -> usize {
-    session.image().map_or(0, |image| image.annotations().iter().filter(|object| object.label == Some(label)).count())
+    shown_objects(session).iter().filter(|object| object.label == Some(label)).count()
 }

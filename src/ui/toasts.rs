@@ -1,109 +1,72 @@
-//! Messages that come up at the corner of the window and leave by themselves; errors stay until they are read.
+//! The session's notices as cards in the corner: notes leave by themselves, errors stay until they are read.
 //!
-//! Invariant: a message is data ([`Toast`]); what has been said can be asked for in tests, and nothing is said twice
-//! at once.
+//! Invariant: what is said is the session's data; here is only when each card leaves.
 
 use super::icons::{self, Icon};
 use super::theme::Palette;
 use super::widgets::{IconButton, card_frame};
+use super::wish::Wishes;
+use crate::session::{Command, Notice, NoticeId, NoticeLevel, Notices};
 use egui::{Align2, Area, Context, Id, Order, Rect, vec2};
+use std::collections::BTreeMap;
 
-/// How serious a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Something went well.
-    Good,
-    /// Worth knowing.
-    Info,
-    /// Worked only in part.
-    Warning,
-    /// Failed.
-    Error,
-}
-
-/// One message on the screen.
-#[derive(Debug, Clone)]
-pub struct Toast {
-    /// Stays the same while it is shown.
-    id: u64,
-    /// How serious.
-    pub severity: Severity,
-    /// For people.
-    pub text: String,
-    /// The time of the window's clock at which it leaves, in seconds; `None` stays.
-    leaves_at_secs: Option<f64>,
-}
-
-/// The messages that are shown now.
+/// When the cards leave.
 #[derive(Debug, Default)]
 pub struct Toasts {
-    shown: Vec<Toast>,
-    next_id: u64,
+    /// By the window's clock, in seconds; errors are not in it.
+    leaves_at_secs: BTreeMap<NoticeId, f64>,
 }
 
-/// No more than these fit; the oldest leave first.
+/// No more than these are shown at once; the newest.
 const MAX_SHOWN: usize = 4;
 
 impl Toasts {
-    /// Shows a message. `now_secs` is the window's clock.
-    pub fn push(&mut self, severity: Severity, text: impl Into<String>, now_secs: f64) {
-        let text = text.into();
-        // Long texts need longer to read.
-        let reading_secs = 3.5 + text.len() as f64 * 0.03;
-        let leaves_at_secs = (severity != Severity::Error).then_some(now_secs + reading_secs);
-        self.shown.retain(|toast| toast.text != text);
-        self.next_id += 1;
-        self.shown.push(Toast { id: self.next_id, severity, text, leaves_at_secs });
-        if self.shown.len() > MAX_SHOWN {
-            self.shown.remove(0);
-        }
-    }
-
-    /// What is shown now, the oldest first.
-    pub fn shown(&self) -> &[Toast] {
-        &self.shown
-    }
-
-    /// Draws the messages in the lower right corner of `within`, the newest at the bottom.
-    pub fn toasts_ui(&mut self, context: &Context, within: Rect) {
+    /// Draws the newest notices in the lower right corner of `within`, the newest at the bottom.
+    pub fn toasts_ui(&mut self, context: &Context, within: Rect, notices: &Notices, wishes: &mut Wishes) {
         let now_secs = context.input(|input| input.time);
+        self.leaves_at_secs.retain(|id, _| notices.iter().any(|notice| notice.id == *id));
         let mut bottom = within.bottom() - 14.0;
-        let mut dismissed = None;
-        for toast in self.shown.iter_mut().rev() {
-            let area = Area::new(Id::unique(("toast", toast.id)))
-                .order(Order::Tooltip)
+        for notice in notices.iter().rev().take(MAX_SHOWN) {
+            let area = Area::new(Id::unique(("notice", notice.id.0)))
+                .order(Order::Foreground)
                 .pivot(Align2::RIGHT_BOTTOM)
                 .fixed_pos(egui::pos2(within.right() - 14.0, bottom))
                 .constrain(false)
-                .show(context, |ui| toast_ui(ui, toast));
-            if area.inner {
-                dismissed = Some(toast.id);
-            }
-            if area.response.contains_pointer()
-                && let Some(leaves_at_secs) = &mut toast.leaves_at_secs
-            {
-                *leaves_at_secs = leaves_at_secs.max(now_secs + 1.5);
-            }
+                .show(context, |ui| toast_ui(ui, notice));
             bottom = area.response.rect.top() - 8.0;
+            let leaves = self.leaves(notice, now_secs, area.response.contains_pointer());
+            if area.inner || leaves.is_some_and(|leaves_at| leaves_at <= now_secs) {
+                wishes.command(Command::DismissNotice(notice.id));
+            }
         }
-        self.shown.retain(|toast| {
-            Some(toast.id) != dismissed && toast.leaves_at_secs.is_none_or(|leaves_at| leaves_at > now_secs)
-        });
-        let next = self.shown.iter().filter_map(|toast| toast.leaves_at_secs).fold(f64::INFINITY, f64::min);
-        if next.is_finite() {
-            context.request_repaint_after_secs((next - now_secs) as f32 + 0.01);
+        if let Some(next) = self.leaves_at_secs.values().copied().reduce(f64::min) {
+            context.request_repaint_after_secs((next - now_secs).max(0.0) as f32 + 0.01);
         }
+    }
+
+    /// When a card leaves; later while the pointer rests on it. `None` stays.
+    fn leaves(&mut self, notice: &Notice, now_secs: f64, pointed: bool) -> Option<f64> {
+        if notice.level == NoticeLevel::Error {
+            return None;
+        }
+        // Long texts need longer to read, warnings a second look.
+        let extra = if notice.level == NoticeLevel::Warning { 4.0 } else { 0.0 };
+        let reading_secs = 3.5 + extra + notice.text.len() as f64 * 0.03;
+        let leaves_at = self.leaves_at_secs.entry(notice.id).or_insert(now_secs + reading_secs);
+        if pointed {
+            *leaves_at = leaves_at.max(now_secs + 1.5);
+        }
+        Some(*leaves_at)
     }
 }
 
-/// Draws one message; true when it was dismissed.
-fn toast_ui(ui: &mut egui::Ui, toast: &Toast) -> bool {
+/// Draws one card; true when it was dismissed.
+fn toast_ui(ui: &mut egui::Ui, notice: &Notice) -> bool {
     let palette = Palette::of(ui.visuals());
-    let (icon, color) = match toast.severity {
-        Severity::Good => (Icon::Check, palette.good),
-        Severity::Info => (Icon::Info, palette.accent),
-        Severity::Warning => (Icon::Warning, palette.warning),
-        Severity::Error => (Icon::Warning, palette.bad),
+    let (icon, color) = match notice.level {
+        NoticeLevel::Info => (Icon::Info, palette.accent),
+        NoticeLevel::Warning => (Icon::Warning, palette.warning),
+        NoticeLevel::Error => (Icon::Warning, palette.bad),
     };
     card_frame(ui)
         .show(ui, |ui| {
@@ -114,7 +77,7 @@ fn toast_ui(ui: &mut egui::Ui, toast: &Toast) -> bool {
                 let text_width = (ui.available_width() - 34.0).max(120.0);
                 ui.scope(|ui| {
                     ui.set_max_width(text_width);
-                    ui.add(egui::Label::new(&toast.text).wrap());
+                    ui.add(egui::Label::new(&notice.text).wrap());
                 });
                 IconButton::new(Icon::Cross, "Dismiss message").side(22.0).tint(palette.text_weak).show(ui).clicked()
             })
@@ -128,21 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_message_moves_to_the_end_and_old_ones_leave() {
+    fn errors_stay_and_notes_leave_later_while_they_are_pointed_at() {
         let mut toasts = Toasts::default();
-        for text in ["a", "b", "a", "c", "d", "e"] {
-            toasts.push(Severity::Info, text, 0.0);
-        }
-        let texts: Vec<_> = toasts.shown().iter().map(|toast| toast.text.as_str()).collect();
-        assert_eq!(texts, ["a", "c", "d", "e"]);
-    }
-
-    #[test]
-    fn errors_stay_and_notes_leave() {
-        let mut toasts = Toasts::default();
-        toasts.push(Severity::Error, "broken", 10.0);
-        toasts.push(Severity::Good, "saved", 10.0);
-        assert_eq!(toasts.shown()[0].leaves_at_secs, None);
-        assert!(toasts.shown()[1].leaves_at_secs.is_some_and(|at| at > 12.0));
+        let notice = |level, id| Notice { id: NoticeId(id), level, text: "text".into() };
+        assert_eq!(toasts.leaves(&notice(NoticeLevel::Error, 1), 10.0, false), None);
+        let note = notice(NoticeLevel::Info, 2);
+        let leaves_at = toasts.leaves(&note, 10.0, false).unwrap();
+        assert_eq!(toasts.leaves(&note, 11.0, false), Some(leaves_at), "the clock runs from its first showing");
+        assert_eq!(toasts.leaves(&note, leaves_at, true), Some(leaves_at + 1.5));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: panels never act. The application takes the wishes after the frame is drawn, in order.
 
-use crate::session::Command;
+use crate::session::{Action, Command, WindowRequest};
 use std::path::PathBuf;
 
 /// A wish of the user, from any panel.
@@ -10,19 +10,15 @@ use std::path::PathBuf;
 pub enum Wish {
     /// For the session.
     Command(Command),
-    /// For the window.
+    /// For the window, as the command table names it.
+    Request(WindowRequest),
+    /// For the window, from a panel of its own.
     Window(WindowWish),
 }
 
-/// A wish that concerns the window alone.
+/// A wish that only a panel can say: no line of the command table stands for it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WindowWish {
-    /// Asks for pictures to open.
-    AskPictures,
-    /// Asks for a folder to open.
-    AskFolder,
-    /// Asks for the weights of a segmenter.
-    AskModel,
     /// Asks where to write an export; the path goes to the export dialog.
     AskExportTarget {
         /// A folder rather than a file.
@@ -30,32 +26,14 @@ pub enum WindowWish {
         /// Where to start.
         suggestion: PathBuf,
     },
-    /// Takes the picture on the clipboard.
-    PastePicture,
-    /// Opens or closes the command palette.
-    TogglePalette,
-    /// Opens or closes the sheet of shortcuts.
-    ToggleShortcuts,
-    /// Opens or closes the settings.
-    ToggleSettings,
-    /// Opens the export dialog.
-    ShowExport,
+    /// Pictures or a folder that were typed or dropped.
+    OpenPaths(Vec<PathBuf>),
+    /// The pictures that the program brings along.
+    OpenSamples,
     /// Shows or hides the list of pictures.
     TogglePictures,
     /// Shows or hides the panel of labels and objects.
     ToggleObjects,
-    /// Shows the whole picture.
-    Fit,
-    /// Shows one picture pixel as one screen pixel.
-    OneToOne,
-    /// Zooms in around the middle.
-    ZoomIn,
-    /// Zooms out around the middle.
-    ZoomOut,
-    /// Changes the theme.
-    SetTheme(super::settings_panel::ThemeChoice),
-    /// Closes the window.
-    Quit,
 }
 
 /// The wishes of one frame, in the order in which they were said.
@@ -69,8 +47,26 @@ impl Wishes {
     }
 
     /// A wish for the window.
+    pub fn request(&mut self, request: WindowRequest) {
+        self.0.push(Wish::Request(request));
+    }
+
+    /// A wish of a panel for the window.
     pub fn window(&mut self, wish: WindowWish) {
         self.0.push(Wish::Window(wish));
+    }
+
+    /// What a line of the command table does.
+    pub fn action(&mut self, action: &Action) {
+        match action {
+            Action::Run(command) => self.command(command.clone()),
+            Action::Window(request) => self.request(*request),
+        }
+    }
+
+    /// Whether anything was said.
+    pub fn any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// All of them, oldest first.
