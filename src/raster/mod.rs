@@ -5,6 +5,7 @@ mod decode;
 mod logits;
 mod mask;
 mod picture;
+mod resize;
 
 pub use bitmap::Bitmap;
 pub use decode::{
@@ -14,3 +15,4 @@ pub use decode::{
 pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
 pub use picture::{Picture, PictureNote};
+pub use resize::resize_rgb;
