@@ -4,6 +4,7 @@
 
 use super::event::{Event, HeavyOutcome, Problem};
 use super::shared::{Shared, fenced};
+use super::state::State;
 use crate::inference::CancelToken;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -120,9 +121,12 @@ impl HeavyJob {
 
 /// The lane's thread.
 pub(super) fn run(shared: &Shared) {
-    while let Some(job) =
-        shared.wait_for(|state| state.heavy.pop_front().inspect(|job| state.heavy_running = Some(job.cancel.clone())))
-    {
+    let take = |state: &mut State| {
+        let job = state.heavy.pop_front()?;
+        state.heavy_running = Some(job.cancel.clone());
+        Some(job)
+    };
+    while let Some(job) = shared.wait_for(take) {
         job.run(shared);
         shared.lock().heavy_running = None;
     }

@@ -14,10 +14,19 @@
 //! - A panic of a worker becomes a [`Problem`] in the event that the work would have given; the next job runs.
 //! - Embeddings never leave the engine, and no event carries a tensor.
 
+mod disk_cache;
+mod embedding_key;
+mod encode;
 mod event;
 mod heavy;
+mod interactive;
+mod memory_cache;
+mod pictures;
 mod request;
 mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
 
 pub use crate::inference::{Candidate, Candidates, InferenceError, Segmenter, SegmenterInfo, ViewFrame};
 pub use event::{EmbeddingSource, Event, HeavyOutcome, Problem};
@@ -27,7 +36,9 @@ pub use request::{DecodeRequest, Generation, ModelOpener, PictureHandle, Picture
 use crate::geometry::PixelRect;
 use crossbeam_channel::Receiver;
 use heavy::HeavyJob;
-use shared::{OpenRequest, Shared, ViewTarget};
+use pictures::{OpenRequest, PictureReader};
+use shared::Shared;
+use state::{Shown, ViewTarget};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -73,10 +84,24 @@ impl Engine {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(options: EngineOptions, open_model: ModelOpener) -> std::io::Result<Self> {
+        Self::start_with_reader(options, open_model, Box::new(pictures::read))
+    }
+
+    fn start_with_reader(
+        options: EngineOptions,
+        open_model: ModelOpener,
+        read_picture: PictureReader,
+    ) -> std::io::Result<Self> {
         let (sender, events) = crossbeam_channel::unbounded();
-        let shared = Arc::new(Shared::new(options, sender, open_model));
+        let shared = Arc::new(Shared::new(options, sender, open_model, read_picture));
+        // Built before the threads: if one cannot be started, dropping it ends the others.
         let mut engine = Self { shared, events, threads: Vec::new() };
-        let lanes: [(&str, fn(&Shared)); 1] = [("maskwright-heavy", heavy::run)];
+        let lanes: [(&str, fn(&Shared)); 4] = [
+            ("maskwright-interactive", interactive::run),
+            ("maskwright-encode", encode::run),
+            ("maskwright-pictures", pictures::run),
+            ("maskwright-heavy", heavy::run),
+        ];
         for (name, lane) in lanes {
             let shared = Arc::clone(&engine.shared);
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || lane(&shared))?;
@@ -109,22 +134,29 @@ impl Engine {
 
     /// Says which view the user looks at: it is encoded before anything but a click's view, and stays in memory.
     /// `None` is the whole picture. `Encoded` or `EncodeFailed` follows, unless a newer call replaces this one.
+    /// Questions about other pictures are dropped, as by [`Engine::cancel_decode`].
     pub fn encode(&self, picture: &PictureHandle, view: Option<PixelRect>) {
         let view = view.unwrap_or_else(|| picture.whole());
-        self.shared.change(|state| state.wanted = Some(ViewTarget { picture: picture.clone(), view }));
+        self.shared.change(|state| {
+            state.drop_questions(|about| about != picture.id());
+            state.shown = Some(Shown { target: ViewTarget { picture: picture.clone(), view }, told: false });
+        });
     }
 
     /// Names the files that the user will probably open next, the likeliest first; it replaces the earlier list.
     /// They are read and encoded whole when nothing else waits.
     pub fn encode_ahead(&self, paths: Vec<PathBuf>) {
-        self.shared.change(|state| state.ahead = paths.into());
+        self.shared.change(|state| {
+            let encoding = state.encoding.as_ref().and_then(|running| running.ahead.as_deref());
+            state.ahead.replace(paths, encoding);
+        });
     }
 
     /// Stops encoding, neighbours included. A click that waits for a view keeps it going.
     pub fn cancel_encode(&self) {
         self.shared.change(|state| {
-            state.wanted = None;
-            state.ahead.clear();
+            state.shown = None;
+            state.ahead.replace(Vec::new(), None);
         });
     }
 
@@ -133,6 +165,7 @@ impl Engine {
     pub fn decode(&self, request: DecodeRequest) {
         self.shared.change(|state| {
             state.hover = None;
+            state.dropped_hovers += 1;
             state.click = Some(request);
         });
     }
@@ -146,10 +179,7 @@ impl Engine {
     /// Drops the waiting click and hover; an answer that is being made is dropped too. Events that are queued
     /// already still come, with their generation.
     pub fn cancel_decode(&self) {
-        self.shared.change(|state| {
-            state.click = None;
-            state.hover = None;
-        });
+        self.shared.change(|state| state.drop_questions(|_| true));
     }
 
     /// Queues a long job. `name` is for people (`Export 12 images`); the ticket cancels it and holds its result.
