@@ -389,3 +389,63 @@ fn check_mask(image: &ImageName, picture: Option<ImageSize>, mask: &Mask) -> Res
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::testing;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_inverse_restores_the_project_exactly(seeds in testing::seeds(1..60)) {
+            let (mut project, _) = testing::start();
+            for seed in seeds {
+                let edit = testing::edit(&project, seed);
+                let before = project.clone();
+                match project.apply(&edit) {
+                    Ok(inverse) => {
+                        let after = project.clone();
+                        let again = project.apply(&inverse).expect("an inverse fits");
+                        prop_assert_eq!(&project, &before);
+                        project.apply(&again).expect("the inverse of the inverse fits");
+                        prop_assert_eq!(&project, &after);
+                    }
+                    Err(_) => prop_assert_eq!(&project, &before),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_reason() {
+        let (mut project, _) = testing::start();
+        let image = project.images().next().unwrap().name().clone();
+        let other_size = ImageSize { width: 9, height: 9 };
+        let annotation = |id, size| Arc::new(Annotation::new(AnnotationId(id), testing::mask(3, size)));
+        let add = |id, size, position| Edit::AddAnnotation {
+            image: image.clone(),
+            position,
+            annotation: annotation(id, size),
+        };
+        assert!(matches!(project.apply(&add(1, other_size, 0)), Err(EditError::MaskSize { .. })));
+        let size = ImageSize { width: 6, height: 5 };
+        assert_eq!(project.apply(&add(1, size, 1)), Err(EditError::Position { found: 1, last: 0 }));
+        project.apply(&add(1, size, 0)).unwrap();
+        assert_eq!(project.apply(&add(1, size, 0)), Err(EditError::DuplicateAnnotation(AnnotationId(1))));
+        let label = project.labels()[0].id;
+        project.apply(&Edit::SetLabel { image: image.clone(), id: AnnotationId(1), label: Some(label) }).unwrap();
+        assert_eq!(project.apply(&Edit::RemoveLabel { id: label }), Err(EditError::LabelInUse("cat".to_owned())));
+        let removal = project.edit_removing_label(label).unwrap();
+        project.apply(&removal).unwrap();
+        assert!(project.labels().is_empty());
+        for name in ["", " ", "cat "] {
+            let label = Label { id: LabelId(5), name: name.to_owned(), colour: Colour::from_palette(1) };
+            let refused = project.apply(&Edit::AddLabel { position: 0, label });
+            assert_eq!(refused, Err(EditError::LabelName(name.to_owned())));
+        }
+        let empty = Mask::from_bitmap(&crate::raster::Bitmap::new(6, 5));
+        let refused = project.apply(&Edit::SetMask { image, id: AnnotationId(1), mask: empty, origin: None });
+        assert_eq!(refused, Err(EditError::EmptyMask));
+    }
+}

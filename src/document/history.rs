@@ -118,3 +118,73 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::testing;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn undo_to_the_start_and_redo_to_the_end(seeds in testing::seeds(1..40)) {
+            let (mut project, _) = testing::start();
+            let mut history = History::default();
+            let mut states = vec![project.clone()];
+            for seed in seeds {
+                let edit = testing::edit(&project, seed);
+                if history.commit(&mut project, &edit).is_ok() {
+                    states.push(project.clone());
+                }
+            }
+            for state in states.iter().rev().skip(1) {
+                prop_assert!(history.undo(&mut project).unwrap().is_some());
+                prop_assert_eq!(&project, state);
+            }
+            prop_assert!(history.undo(&mut project).unwrap().is_none() && history.undo_title().is_none());
+            for state in states.iter().skip(1) {
+                prop_assert!(history.redo(&mut project).unwrap().is_some());
+                prop_assert_eq!(&project, state);
+            }
+            prop_assert!(history.redo(&mut project).unwrap().is_none());
+        }
+
+        #[test]
+        fn the_budget_holds_and_the_newest_can_be_undone(seeds in testing::seeds(20..60)) {
+            let (mut project, _) = testing::start();
+            let mut history = History::new(3_000);
+            let mut before_last = None;
+            for seed in seeds {
+                let before = project.clone();
+                let edit = testing::edit(&project, seed);
+                if history.commit(&mut project, &edit).is_ok() {
+                    before_last = Some(before);
+                }
+                prop_assert!(history.byte_size() <= 3_000);
+            }
+            if let (Some(before), Some(_)) = (before_last, history.undo_title()) {
+                history.undo(&mut project).unwrap();
+                prop_assert_eq!(&project, &before);
+                prop_assert!(history.byte_size() <= 3_000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_edit_ends_what_could_be_redone() {
+        let (mut project, _) = testing::start();
+        let image = project.images().next().unwrap().name().clone();
+        let size = |width| Edit::SetImageSize {
+            image: image.clone(),
+            size: Some(crate::document::ImageSize { width, height: 1 }),
+        };
+        let mut history = History::default();
+        history.commit(&mut project, &size(1)).unwrap();
+        history.undo(&mut project).unwrap();
+        assert_eq!(history.redo_title(), Some("set picture size"));
+        history.commit(&mut project, &size(2)).unwrap();
+        assert_eq!(history.redo_title(), None);
+        history.clear();
+        assert_eq!((history.byte_size(), history.undo_title()), (0, None));
+    }
+}

@@ -11,6 +11,8 @@ mod history;
 mod image_name;
 mod project;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use annotation::{Annotation, AnnotationId, Label, LabelId, Origin};
 pub use colour::Colour;

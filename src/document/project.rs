@@ -64,13 +64,20 @@ impl ImageEntry {
     }
 }
 
-/// All of a project. Cloning shares the masks, so a frozen copy for an export is cheap.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// All of a project. Cloning shares the masks, so a frozen copy for an export is cheap. Projects are equal if their
+/// labels, pictures and objects are; the counters of ids only grow.
+#[derive(Debug, Clone, Default)]
 pub struct Project {
     pub(super) labels: Vec<Label>,
     pub(super) images: BTreeMap<ImageName, ImageEntry>,
     pub(super) last_annotation_id: u64,
     pub(super) last_label_id: u64,
+}
+
+impl PartialEq for Project {
+    fn eq(&self, other: &Self) -> bool {
+        self.labels == other.labels && self.images == other.images
+    }
 }
 
 impl Project {

@@ -12,7 +12,7 @@ use super::embedding_key::EmbeddingKey;
 use crate::atomic_file::{TEMPORARY_PREFIX, write_atomically};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -36,11 +36,6 @@ impl DiskCache {
 
     fn path(&self, key: &EmbeddingKey) -> PathBuf {
         self.folder.join(format!("{}.{EXTENSION}", key.to_hex()))
-    }
-
-    /// Whether there is a file of that name; its content is not looked at.
-    pub fn contains(&self, key: &EmbeddingKey) -> bool {
-        self.path(key).is_file()
     }
 
     /// The stored bytes; `None` if there are none, or none that can be believed.
@@ -146,7 +141,8 @@ fn read_payload(file: &mut File, key: &EmbeddingKey) -> io::Result<Option<Vec<u8
         return Ok(None);
     }
     file.read_exact(&mut header)?;
-    let expected_start = [&MAGIC[..], &VERSION.to_le_bytes(), &key.0, &(bytes_on_disk - HEADER_BYTES as u64).to_le_bytes()];
+    let expected_start =
+        [&MAGIC[..], &VERSION.to_le_bytes(), &key.0, &(bytes_on_disk - HEADER_BYTES as u64).to_le_bytes()];
     let expected_start = expected_start.concat();
     let (start, checksum) = header.split_at(expected_start.len());
     if start != expected_start {
@@ -169,6 +165,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = DiskCache::new(folder.path().join("embeddings"), budget_bytes);
         (folder, cache)
+    }
+
+    fn holds(cache: &DiskCache, number: u8) -> bool {
+        cache.path(&key(number)).exists()
     }
 
     fn set_age(cache: &DiskCache, name: &str, seconds: u64) {
@@ -220,9 +220,9 @@ mod tests {
         }
         assert!(cache.load(&key(0)).unwrap().is_some());
         cache.store(&key(3), &[3; 100]).unwrap();
-        assert!(cache.contains(&key(0)) && !cache.contains(&key(1)) && cache.contains(&key(2)) && cache.contains(&key(3)));
+        assert!(holds(&cache, 0) && !holds(&cache, 1) && holds(&cache, 2) && holds(&cache, 3));
         cache.store(&key(4), &[4; 1000]).unwrap();
-        assert!(!cache.contains(&key(4)), "bigger than the whole budget");
+        assert!(!holds(&cache, 4), "bigger than the whole budget");
     }
 
     #[test]
@@ -241,6 +241,25 @@ mod tests {
             fs::read_dir(&cache.folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, [fresh.as_str(), "holiday.embedding", "notes.txt"]);
+    }
+
+    #[test]
+    fn several_writers_and_readers_share_a_folder_without_seeing_half_a_file() {
+        let (_folder, cache) = cache(2 * (HEADER_BYTES as u64 + 10_000));
+        std::thread::scope(|scope| {
+            for worker in 0..4u8 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        let number = (worker + round) % 3;
+                        cache.store(&key(number), &[number; 10_000]).unwrap();
+                        if let Some(payload) = cache.load(&key(number)).unwrap() {
+                            assert_eq!(payload, [number; 10_000]);
+                        }
+                    }
+                });
+            }
+        });
     }
 
     #[test]

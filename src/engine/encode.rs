@@ -131,13 +131,7 @@ fn find_or_compute(
 }
 
 /// Puts the embedding where it is looked for, and tells whoever wishes for it now.
-fn accept(
-    state: &mut State,
-    target: &ViewTarget,
-    ahead: Option<PathBuf>,
-    found: Found,
-    encode_ms: f64,
-) -> Vec<Event> {
+fn accept(state: &mut State, target: &ViewTarget, ahead: Option<PathBuf>, found: Found, encode_ms: f64) -> Vec<Event> {
     let mut events = Vec::new();
     state.remember(target, found.known);
     if let Some(embedding) = found.embedding {
