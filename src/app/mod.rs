@@ -250,7 +250,7 @@ impl App {
     /// Files dropped on the window, and what the window library made of Ctrl+V.
     fn drain_input(&mut self, context: &Context) {
         let dropped: Vec<PathBuf> =
-            context.input(|input| input.raw.dropped_files.iter().filter_map(|file| file.path.clone()).collect());
+            context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
         if !dropped.is_empty() {
             self.session.handle(Command::Open(dropped));
         }

@@ -76,6 +76,8 @@ pub struct Session {
     pub notices: Notices,
     /// The running export.
     pub export: Option<ExportState>,
+    /// What came of the last export: its report, or why it failed.
+    pub last_export: Option<Result<ExportReport, String>>,
     history: History,
     services: Services,
     outputs: Vec<Output>,
@@ -98,6 +100,7 @@ impl Session {
             timings: Timings::default(),
             notices: Notices::default(),
             export: None,
+            last_export: None,
             history: History::default(),
             services,
             outputs: Vec::new(),

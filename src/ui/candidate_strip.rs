@@ -2,25 +2,27 @@
 //!
 //! Invariant: the wheel over the strip changes the candidate and nothing else; elsewhere it zooms.
 
-use super::canvas::{CanvasMask, CanvasRenderer, candidate_thumbnail_ui};
+use super::canvas::{CanvasMask, CanvasRenderer, candidate_thumbnail_ui, candidates_region};
 use super::icons::Icon;
-use super::theme::{CORNER, Palette};
+use super::theme::Palette;
 use super::widgets::{Weight, action_button, card_frame, keycap};
 use super::wish::Wishes;
+use crate::engine::Generation;
+use crate::geometry::PixelRect;
 use crate::session::{Answer, Command, Session};
-use egui::{
-    Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, Vec2,
-    WidgetInfo, vec2,
-};
+use egui::{Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Ui, Vec2, vec2};
 
 /// What the strip keeps between frames.
 #[derive(Debug, Default)]
 pub struct CandidateStrip {
     /// Wheel travel not yet spent on a step, in lines.
     wheel: f32,
+    /// What all thumbnails of an answer show, found once an answer and threshold.
+    region: Option<(Generation, u32, Option<PixelRect>)>,
 }
 
 const THUMBNAIL: Vec2 = vec2(104.0, 78.0);
+const THUMBNAIL_COLOUR: [u8; 3] = [94, 129, 244];
 
 impl CandidateStrip {
     /// Draws the strip at the foot of the canvas while something has been said.
@@ -79,12 +81,28 @@ impl CandidateStrip {
             }
             return;
         }
-        for (index, item) in items.iter().enumerate() {
-            let Some(field) = answer.field(index) else { continue };
-            let mask = CanvasMask { field, threshold: session.view.threshold, color: [94, 129, 244] };
+        let threshold = session.view.threshold;
+        let masks: Vec<CanvasMask<'_>> = (0..items.len())
+            .filter_map(|index| Some(CanvasMask { field: answer.field(index)?, threshold, color: THUMBNAIL_COLOUR }))
+            .collect();
+        let region = self.region_of(session, answer, &masks);
+        for ((index, item), mask) in items.iter().enumerate().zip(masks) {
             let facts = (item.predicted_iou, item.stability);
-            if candidate_ui(ui, renderer, mask, index, facts, answer.shown == index) {
+            if candidate_ui(ui, renderer, mask, region, index, facts, answer.shown == index) {
                 wishes.command(Command::ChooseCandidate(index));
+            }
+        }
+    }
+
+    fn region_of(&mut self, session: &Session, answer: &Answer, masks: &[CanvasMask<'_>]) -> Option<PixelRect> {
+        let key = (answer.generation, session.view.threshold.to_bits());
+        match self.region {
+            Some((generation, threshold, region)) if (generation, threshold) == key => region,
+            _ => {
+                let size = session.picture.size()?;
+                let region = candidates_region(masks, (size.width, size.height));
+                self.region = Some((key.0, key.1, region));
+                region
             }
         }
     }
@@ -112,6 +130,7 @@ fn candidate_ui(
     ui: &mut Ui,
     renderer: &mut CanvasRenderer,
     mask: CanvasMask<'_>,
+    region: Option<PixelRect>,
     index: usize,
     (predicted_iou, stability): (f32, f32),
     shown: bool,
@@ -119,18 +138,8 @@ fn candidate_ui(
     let palette = Palette::of(ui.visuals());
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
-        let response = candidate_thumbnail_ui(ui, renderer, mask, THUMBNAIL).interact(Sense::click());
-        response.widget_info(|| {
-            let name = format!("Candidate {}, IoU {predicted_iou:.2}, stability {stability:.2}", index + 1);
-            WidgetInfo::selected(Role::Button, true, shown, name)
-        });
-        let rect = response.rect;
-        let stroke = match (shown, response.hovered()) {
-            (true, _) => Stroke::new(2.5, palette.accent),
-            (_, true) => Stroke::new(1.5, palette.text_weak),
-            _ => Stroke::new(1.0, palette.outline),
-        };
-        ui.painter().rect_stroke(rect, CORNER, stroke, StrokeKind::Outside);
+        let name = format!("Candidate {}, IoU {predicted_iou:.2}, stability {stability:.2}", index + 1);
+        let response = candidate_thumbnail_ui(ui, renderer, &name, THUMBNAIL, shown, region, mask);
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             keycap(ui, &(index + 1).to_string());

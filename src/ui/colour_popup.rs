@@ -49,7 +49,7 @@ fn board_ui(button: &Response, current: Colour) -> Option<Colour> {
                     }
                 });
             }
-            let id = ui.id().with("typed");
+            let id = ui.scope_id().with("typed");
             let mut typed: String = ui.data(|data| data.get_temp(id)).unwrap_or_default();
             let field = text_field(ui, "Colour as hex", &mut typed, "#RRGGBB", 134.0);
             if field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {

@@ -93,11 +93,13 @@ fn label_row_ui(
     );
     right.spacing_mut().item_spacing.x = 1.0;
     if pointed || right.ctx().memory(|memory| memory.focused().is_some()) {
-        let button = |icon, name: &str| IconButton::new(icon, name).side(24.0).tint(palette.text_weak);
-        if button(Icon::Trash, &format!("Remove label {}", label.name)).show(&mut right).clicked() {
+        let button = |ui: &mut Ui, icon, name: String| {
+            IconButton::new(icon, &name).side(24.0).tint(palette.text_weak).show(ui).clicked()
+        };
+        if button(&mut right, Icon::Trash, format!("Remove label {}", label.name)) {
             wishes.command(Command::RemoveLabel(label.id));
         }
-        if button(Icon::Pencil, &format!("Rename label {}", label.name)).show(&mut right).clicked() {
+        if button(&mut right, Icon::Pencil, format!("Rename label {}", label.name)) {
             edit.start(InlineTarget::Label(label.id), label.name.clone());
         }
         let recolour = format!("Colour of label {}", label.name);

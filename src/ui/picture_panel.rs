@@ -34,7 +34,7 @@ pub fn picture_panel_ui(ui: &mut Ui, session: &Session, wishes: &mut Wishes) {
         return;
     }
     // Follow the shown picture when it changes, and leave the list alone otherwise.
-    let followed = ui.id().with("followed");
+    let followed = ui.scope_id().with("followed");
     let shown = session.picture.name.clone();
     let follow = ui.data(|data| data.get_temp::<Option<ImageName>>(followed)) != Some(shown.clone());
     ui.data_mut(|data| data.insert_temp(followed, shown.clone()));
