@@ -32,7 +32,8 @@
 //!   no second `Point`: whoever accepts on a double click takes that last step back first.
 //! - [`candidate_thumbnail_ui`] draws one candidate over the picture for the candidate strip; it reads only what the
 //!   last `canvas_ui` call has set up, so the picture is uploaded once:
-//!   `candidate_thumbnail_ui(ui, &mut renderer, name: &str, size: egui::Vec2, selected: bool, CanvasMask) -> Response`.
+//!   `candidate_thumbnail_ui(ui, &mut renderer, "Candidate 1", size, selected, region, mask) -> Response`, where
+//!   [`candidates_region`] finds one region that shows all candidates.
 //! - [`CanvasRenderer::notice`] is a sentence where the picture is shown at less than its own pixels, or not at all.
 //!
 //! Invariant: nothing here changes a document or starts work; the canvas keeps only the gesture in progress.
@@ -48,7 +49,7 @@ pub use gesture::DRAG_SLOP;
 pub use input::{
     CanvasAction, CanvasBox, CanvasInput, CanvasMask, CanvasOptions, CanvasOutput, CanvasPoint, CanvasTool,
 };
-pub use thumbnail::candidate_thumbnail_ui;
+pub use thumbnail::{candidate_thumbnail_ui, candidates_region};
 pub use view::{CanvasArea, CanvasView};
 pub use widget::canvas_ui;
 

@@ -98,8 +98,7 @@ impl CanvasView {
     pub fn visible(self, area: CanvasArea, size: (u32, u32)) -> Option<PixelRect> {
         let view = self.image_from_screen(area, size);
         let from = view.image_from_screen(area.origin);
-        let to =
-            view.image_from_screen(ScreenPoint { x: area.origin.x + area.width, y: area.origin.y + area.height });
+        let to = view.image_from_screen(ScreenPoint { x: area.origin.x + area.width, y: area.origin.y + area.height });
         PixelRect::covering(ImageRect::from_corners(from, to), size.0, size.1)
     }
 
@@ -181,7 +180,10 @@ mod tests {
         for by in [(1e6, 0.0), (-1e6, 3.0), (0.0, 1e9), (f32::NAN, 0.0), (f32::INFINITY, f32::NEG_INFINITY)] {
             let view = CanvasView::FIT.panned(AREA, size, by);
             let middle = view.image_from_screen(AREA, size).image_from_screen(AREA.center());
-            assert!(middle.x >= -1.0 && middle.x <= 401.0 && middle.y >= -1.0 && middle.y <= 301.0, "{by:?} {middle:?}");
+            assert!(
+                middle.x >= -1.0 && middle.x <= 401.0 && middle.y >= -1.0 && middle.y <= 301.0,
+                "{by:?} {middle:?}"
+            );
             assert!(view.visible(AREA, size).is_some());
         }
     }
