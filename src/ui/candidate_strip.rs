@@ -5,12 +5,14 @@
 use super::canvas::{CanvasMask, CanvasRenderer, candidate_thumbnail_ui, candidates_region};
 use super::icons::Icon;
 use super::theme::Palette;
-use super::widgets::{Weight, action_button, card_frame, keycap};
+use super::widgets::{Weight, card_frame, keycap, wide_button};
 use super::wish::Wishes;
 use crate::engine::Generation;
 use crate::geometry::PixelRect;
 use crate::session::{Answer, Command, Session};
-use egui::{Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Ui, Vec2, vec2};
+use egui::{
+    Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Stroke, StrokeKind, Ui, Vec2, vec2,
+};
 
 /// What the strip keeps between frames.
 #[derive(Debug, Default)]
@@ -140,12 +142,18 @@ fn candidate_ui(
         ui.spacing_mut().item_spacing.y = 3.0;
         let name = format!("Candidate {}, IoU {predicted_iou:.2}, stability {stability:.2}", index + 1);
         let response = candidate_thumbnail_ui(ui, renderer, &name, THUMBNAIL, shown, region, mask);
+        if shown {
+            let accent = Stroke::new(2.5, palette.accent);
+            ui.painter().rect_stroke(response.rect.expand(1.0), 4.0, accent, StrokeKind::Middle);
+        }
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             keycap(ui, &(index + 1).to_string());
             let ink = if shown { palette.text_strong } else { palette.text };
-            ui.label(RichText::new(format!("{predicted_iou:.2}")).size(12.5).color(ink)).on_hover_text("Predicted IoU: how good the model thinks this mask is");
-            ui.label(RichText::new(format!("± {stability:.2}")).size(11.5).color(palette.text_weak)).on_hover_text("Stability: how little the mask changes with the threshold");
+            ui.label(RichText::new(format!("IoU {predicted_iou:.2}")).size(12.0).color(ink))
+                .on_hover_text("Predicted IoU: how good the model thinks this mask is");
+            ui.label(RichText::new(format!("{stability:.2}")).size(11.5).color(palette.text_weak))
+                .on_hover_text("Stability: how little the mask changes with the threshold, 1 at best");
         });
         response.on_hover_text("Click, the number key, or the wheel").clicked()
     })
@@ -157,12 +165,12 @@ fn buttons_ui(ui: &mut Ui, session: &Session, answered: bool, wishes: &mut Wishe
     ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = 6.0;
         let name = if correcting { "Keep change" } else { "Accept" };
-        let accept = action_button(ui, Some(Icon::Check), name, Weight::Primary, true);
+        let accept = wide_button(ui, Some(Icon::Check), name, Weight::Primary, true, 96.0);
         let why = if answered { "Keep this mask (Enter)" } else { "Keep the mask as soon as it is there (Enter)" };
         if accept.on_hover_text(why).clicked() {
             wishes.command(Command::AcceptDraft);
         }
-        let drop = action_button(ui, Some(Icon::Cross), "Drop", Weight::Normal, true);
+        let drop = wide_button(ui, Some(Icon::Cross), "Drop", Weight::Normal, true, 96.0);
         if drop.on_hover_text("Take back what was said (Esc)").clicked() {
             wishes.command(Command::DropDraft);
         }

@@ -4,7 +4,7 @@
 
 use super::icons::{self, Icon};
 use super::theme::Palette;
-use super::widgets::{Weight, action_button, text_field};
+use super::widgets::{Weight, action_button, dialog_frame, text_field};
 use super::wish::{WindowWish, Wishes};
 use crate::session::{CocoSegmentation, Command, ExportKind, ExportRequest, ExportScope, Session};
 use egui::{Align, Context, Id, Layout, Modal, ProgressBar, RichText, Sense, Ui, vec2};
@@ -85,7 +85,7 @@ impl ExportDialog {
 
     /// Draws the dialog; true once it was closed.
     pub fn export_dialog_ui(&mut self, context: &Context, session: &Session, wishes: &mut Wishes) -> bool {
-        let response = Modal::new(Id::unique("export")).show(context, |ui| {
+        let response = Modal::new(Id::unique("export")).frame(dialog_frame(context)).show(context, |ui| {
             ui.set_width(500.0);
             ui.heading("Export");
             ui.add_space(4.0);

@@ -92,7 +92,7 @@ fn label_row_ui(
             .layout(Layout::right_to_left(egui::Align::Center)),
     );
     right.spacing_mut().item_spacing.x = 1.0;
-    if pointed || right.ctx().memory(|memory| memory.focused().is_some()) {
+    if pointed || is_current {
         let button = |ui: &mut Ui, icon, name: String| {
             IconButton::new(icon, &name).side(24.0).tint(palette.text_weak).show(ui).clicked()
         };
@@ -106,15 +106,15 @@ fn label_row_ui(
         if let Some(colour) = colour_button_ui(&mut right, &recolour, label.colour) {
             wishes.command(Command::RecolourLabel(label.id, colour));
         }
-    } else {
-        if index < 9 {
-            keycap(&mut right, &(index + 1).to_string());
-        }
-        let uses = uses(session, label.id);
-        if uses > 0 {
-            right.add_space(4.0);
-            right.small(egui::RichText::new(uses.to_string()).color(palette.text_weak));
-        }
+    }
+    if index < 9 {
+        right.add_space(3.0);
+        keycap(&mut right, &(index + 1).to_string());
+    }
+    let uses = uses(session, label.id);
+    if uses > 0 && !(pointed || is_current) {
+        right.add_space(4.0);
+        right.small(egui::RichText::new(uses.to_string()).color(palette.text_weak));
     }
     let left = rect.left() + 10.0;
     let square = Rect::from_center_size(egui::pos2(left + 6.0, rect.center().y), egui::Vec2::splat(12.0));

@@ -132,8 +132,12 @@ fn header_ui(
         IconButton::new(icon, &name).side(24.0).tint(tint).show(ui).clicked()
     };
     let (icon, verb) = if object.locked { (Icon::Lock, "Unlock") } else { (Icon::Unlock, "Lock") };
-    if toggle(&mut right, icon, format!("{verb} object {number}"), object.locked) {
-        wishes.command(Command::SetLocked(object.id, !object.locked));
+    if object.locked || pointed || selected {
+        if toggle(&mut right, icon, format!("{verb} object {number}"), object.locked) {
+            wishes.command(Command::SetLocked(object.id, !object.locked));
+        }
+    } else {
+        right.add_space(24.0);
     }
     let (icon, verb) = if object.hidden { (Icon::EyeOff, "Show") } else { (Icon::Eye, "Hide") };
     if toggle(&mut right, icon, format!("{verb} object {number}"), object.hidden) {

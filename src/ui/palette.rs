@@ -2,9 +2,9 @@
 //!
 //! Invariant: it knows commands only as rows; what a row does is the caller's to say.
 
-use super::theme::{CARD_CORNER, CORNER, Palette as Colours};
-use super::widgets::{elided_text, keycap};
-use egui::{Align2, Context, Frame, Id, Key, Margin, Modal, Modifiers, Rect, Role, ScrollArea, Sense, TextStyle, Ui, vec2};
+use super::theme::{CORNER, Palette as Colours};
+use super::widgets::{dialog_frame, elided_text, keycap};
+use egui::{Align2, Context, Id, Key, Margin, Modal, Modifiers, Rect, Role, ScrollArea, Sense, TextStyle, Ui, vec2};
 
 /// One command as the palette and the shortcut sheet show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct CommandRow {
     pub title: String,
     /// The heading it stands under: `Edit`.
     pub group: &'static str,
-    /// Its keys for people: `Ctrl+Z`; empty if it has none.
-    pub keys: String,
+    /// Its keys for people: `Ctrl+Z`; the first is the one to learn.
+    pub keys: Vec<String>,
     /// Whether it can run now.
     pub enabled: bool,
 }
@@ -64,9 +64,7 @@ impl CommandPalette {
         let area = Modal::default_area(Id::unique("command palette")).anchor(Align2::CENTER_TOP, vec2(0.0, 64.0));
         let response = Modal::new(Id::unique("command palette"))
             .area(area)
-            .frame(
-                Frame::popup(&context.style_of(context.theme())).corner_radius(CARD_CORNER).inner_margin(Margin::same(10)),
-            )
+            .frame(dialog_frame(context).inner_margin(Margin::same(10)))
             .show(context, |ui| {
                 ui.set_width(480.0);
                 self.query_field_ui(ui);
@@ -132,11 +130,11 @@ fn row_ui(ui: &mut Ui, row: &CommandRow, selected: bool) -> egui::Response {
     let width = elided_text(ui, inner, &row.title, font, ink);
     let group = Rect::from_min_max(inner.left_top() + vec2(width + 10.0, 1.0), inner.right_bottom());
     elided_text(ui, group, row.group, TextStyle::Small.resolve(ui.style()), colours.text_weak);
-    if !row.keys.is_empty() {
+    if let Some(first) = row.keys.first() {
         let mut keys = ui.new_child(
             egui::UiBuilder::new().max_rect(inner).layout(egui::Layout::right_to_left(egui::Align::Center)),
         );
-        keycap(&mut keys, &row.keys);
+        keycap(&mut keys, first);
     }
     response
 }
@@ -162,7 +160,7 @@ mod tests {
     use super::*;
 
     fn row(title: &str) -> CommandRow {
-        CommandRow { title: title.into(), group: "View", keys: String::new(), enabled: true }
+        CommandRow { title: title.into(), group: "View", keys: Vec::new(), enabled: true }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariant: a path that cannot work is refused here with the reason; the dialog stays open with what was typed.
 
 use super::theme::Palette;
-use super::widgets::{Weight, action_button, text_field};
+use super::widgets::{Weight, action_button, dialog_frame, text_field};
 use egui::{Context, Id, Key, Modal, RichText};
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ impl PathDialog {
 
     /// Draws the dialog; an answer ends it.
     pub fn path_dialog_ui(&mut self, context: &Context) -> Option<PathAnswer> {
-        let response = Modal::new(Id::unique("path dialog")).show(context, |ui| {
+        let response = Modal::new(Id::unique("path dialog")).frame(dialog_frame(context)).show(context, |ui| {
             ui.set_width(460.0);
             let palette = Palette::of(ui.visuals());
             ui.heading(&self.title);

@@ -3,7 +3,7 @@
 use super::icons::Icon;
 use super::preferences::{Preferences, ThemeChoice};
 use super::theme::Palette;
-use super::widgets::{IconButton, Weight, action_button, section_heading, text_field};
+use super::widgets::{IconButton, Weight, action_button, dialog_frame, named_slider, section_heading, text_field};
 use super::wish::Wishes;
 use crate::session::{Command, ModelChoice, Session, WindowRequest};
 use egui::{Align, Context, DragValue, Id, Key, Layout, Modal, RichText, ScrollArea, Slider, Ui};
@@ -42,7 +42,7 @@ impl SettingsPanel {
         wishes: &mut Wishes,
     ) -> bool {
         let height = context.content_rect().height();
-        let response = Modal::new(Id::unique("settings")).show(context, |ui| {
+        let response = Modal::new(Id::unique("settings")).frame(dialog_frame(context)).show(context, |ui| {
             ui.set_width(470.0);
             let closed = ui
                 .horizontal(|ui| {
@@ -121,8 +121,7 @@ fn masks_ui(ui: &mut Ui, session: &Session, wishes: &mut Wishes) {
     row_ui(ui, "Threshold", |ui| {
         let mut threshold = session.view.threshold;
         let slider = Slider::new(&mut threshold, -10.0..=10.0).fixed_decimals(1).step_by(0.1);
-        let changed = ui.name_inputs("Threshold", |ui| ui.add(slider).changed());
-        if changed {
+        if named_slider(ui, "Threshold", slider) {
             wishes.command(Command::SetThreshold(threshold));
         }
         if threshold != 0.0 && ui.small_button("Reset threshold").clicked() {
@@ -132,7 +131,7 @@ fn masks_ui(ui: &mut Ui, session: &Session, wishes: &mut Wishes) {
     row_ui(ui, "Tint", |ui| {
         let mut percent = session.view.tint_opacity * 100.0;
         let slider = Slider::new(&mut percent, 0.0..=100.0).fixed_decimals(0).suffix(" %");
-        if ui.name_inputs("Tint opacity", |ui| ui.add(slider).changed()) {
+        if named_slider(ui, "Tint opacity", slider) {
             wishes.command(Command::SetTintOpacity(percent / 100.0));
         }
     });

@@ -2,7 +2,7 @@
 
 use super::palette::CommandRow;
 use super::theme::Palette;
-use super::widgets::{IconButton, keycap, section_heading};
+use super::widgets::{IconButton, dialog_frame, keycap, section_heading};
 use egui::{Context, Id, Layout, Modal, ScrollArea, Ui};
 
 /// What the mouse does; said nowhere else, since no command stands behind it.
@@ -22,7 +22,7 @@ const GESTURES: &[(&str, &str)] = &[
 /// Draws the sheet; true once it was closed.
 pub fn shortcut_sheet_ui(context: &Context, rows: &[CommandRow]) -> bool {
     let screen = context.content_rect();
-    let response = Modal::new(Id::unique("shortcut sheet")).show(context, |ui| {
+    let response = Modal::new(Id::unique("shortcut sheet")).frame(dialog_frame(context)).show(context, |ui| {
         ui.set_width((screen.width() - 80.0).clamp(300.0, 760.0));
         let closed = ui
             .horizontal(|ui| {
@@ -36,6 +36,7 @@ pub fn shortcut_sheet_ui(context: &Context, rows: &[CommandRow]) -> bool {
         ui.add_space(4.0);
         ScrollArea::vertical().max_height(screen.height() - 170.0).auto_shrink([false, true]).show(ui, |ui| {
             let groups = groups(rows);
+            ui.spacing_mut().item_spacing = egui::vec2(28.0, 2.0);
             ui.columns(2, |columns| {
                 let (left, right) = columns.split_at_mut(1);
                 gestures_ui(&mut left[0]);
@@ -78,16 +79,22 @@ fn groups(rows: &[CommandRow]) -> Vec<(&'static str, Vec<&CommandRow>)> {
 fn gestures_ui(ui: &mut Ui) {
     section_heading(ui, "Mouse on the canvas", None);
     for (what, how) in GESTURES {
-        line_ui(ui, what, how);
+        line_ui(ui, what, &[(*how).to_owned()]);
     }
     ui.add_space(12.0);
 }
 
-fn line_ui(ui: &mut Ui, what: &str, keys: &str) {
+fn line_ui(ui: &mut Ui, what: &str, keys: &[String]) {
     let palette = Palette::of(ui.visuals());
     ui.horizontal(|ui| {
+        ui.set_min_height(24.0);
         ui.colored_label(palette.text, what);
-        ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| keycap(ui, keys));
+        ui.with_layout(Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
+            for key in keys.iter().rev() {
+                keycap(ui, key);
+            }
+        });
     });
 }
 
@@ -100,7 +107,7 @@ mod tests {
         let row = |title: &str, group, keys: &str| CommandRow {
             title: title.into(),
             group,
-            keys: keys.into(),
+            keys: keys.split_whitespace().map(Into::into).collect(),
             enabled: true,
         };
         let rows = [row("Open", "File", "Ctrl+O"), row("Fit", "View", "F"), row("Save", "File", "Ctrl+S"), row("x", "File", "")];

@@ -21,19 +21,19 @@ pub struct Toasts {
 const MAX_SHOWN: usize = 4;
 
 impl Toasts {
-    /// Draws the newest notices in the lower right corner of `within`, the newest at the bottom.
+    /// Draws the newest notices in the upper right corner of `within`, under the hint, the newest on top.
     pub fn toasts_ui(&mut self, context: &Context, within: Rect, notices: &Notices, wishes: &mut Wishes) {
         let now_secs = context.input(|input| input.time);
         self.leaves_at_secs.retain(|id, _| notices.iter().any(|notice| notice.id == *id));
-        let mut bottom = within.bottom() - 14.0;
+        let mut top = within.top() + 54.0;
         for notice in notices.iter().rev().take(MAX_SHOWN) {
             let area = Area::new(Id::unique(("notice", notice.id.0)))
                 .order(Order::Foreground)
-                .pivot(Align2::RIGHT_BOTTOM)
-                .fixed_pos(egui::pos2(within.right() - 14.0, bottom))
+                .pivot(Align2::RIGHT_TOP)
+                .fixed_pos(egui::pos2(within.right() - 14.0, top))
                 .constrain(false)
                 .show(context, |ui| toast_ui(ui, notice));
-            bottom = area.response.rect.top() - 8.0;
+            top = area.response.rect.bottom() + 8.0;
             let leaves = self.leaves(notice, now_secs, area.response.contains_pointer());
             if area.inner || leaves.is_some_and(|leaves_at| leaves_at <= now_secs) {
                 wishes.command(Command::DismissNotice(notice.id));

@@ -116,11 +116,23 @@ pub enum Weight {
 
 /// A button with an icon before its text.
 pub fn action_button(ui: &mut Ui, icon: Option<Icon>, text: &str, weight: Weight, enabled: bool) -> Response {
+    wide_button(ui, icon, text, weight, enabled, 0.0)
+}
+
+/// [`action_button`] of at least this width.
+pub fn wide_button(
+    ui: &mut Ui,
+    icon: Option<Icon>,
+    text: &str,
+    weight: Weight,
+    enabled: bool,
+    min_width: f32,
+) -> Response {
     let font = TextStyle::Button.resolve(ui.style());
     let palette = Palette::of(ui.visuals());
     let galley = ui.painter().layout_no_wrap(text.to_owned(), font, palette.text);
     let icon_width = if icon.is_some() { 22.0 } else { 0.0 };
-    let size = vec2(galley.size().x + icon_width + 22.0, ICON_BUTTON);
+    let size = vec2((galley.size().x + icon_width + 22.0).max(min_width), ICON_BUTTON);
     let (rect, response) = ui.allocate_exact_size(size, if enabled { Sense::click() } else { Sense::hover() });
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, text));
     let lit = enabled && (response.hovered() || response.has_focus());
@@ -158,14 +170,14 @@ pub fn action_button(ui: &mut Ui, icon: Option<Icon>, text: &str, weight: Weight
 /// A key or a combination of keys, drawn as a cap.
 pub fn keycap(ui: &mut Ui, keys: &str) {
     let palette = Palette::of(ui.visuals());
-    Frame::new()
-        .fill(palette.sunken)
-        .stroke(Stroke::new(1.0, palette.outline))
-        .corner_radius(4)
-        .inner_margin(Margin::symmetric(5, 1))
-        .show(ui, |ui| {
-            ui.label(RichText::new(keys).size(11.0).color(palette.text_weak));
-        });
+    let galley = ui.painter().layout_no_wrap(keys.to_owned(), FontId::proportional(11.0), palette.text_weak);
+    let size = vec2((galley.size().x + 11.0).max(18.0), 18.0);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, keys));
+    let rect = rect.shrink(0.5);
+    ui.painter().rect(rect, 4.0, palette.sunken, Stroke::new(1.0, palette.outline), StrokeKind::Middle);
+    let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect).min;
+    ui.painter().galley(at, galley, palette.text_weak);
 }
 
 /// The small heading over a list.
@@ -186,6 +198,27 @@ pub fn card_frame(ui: &Ui) -> Frame {
         .corner_radius(CARD_CORNER)
         .inner_margin(Margin::same(10))
         .shadow(ui.visuals().popup_shadow)
+}
+
+/// The frame of a dialog.
+pub fn dialog_frame(context: &egui::Context) -> Frame {
+    let style = context.style_of(context.theme());
+    Frame::popup(&style)
+        .fill(style.visuals.window_fill)
+        .corner_radius(CARD_CORNER)
+        .inner_margin(Margin::same(18))
+        .shadow(style.visuals.window_shadow)
+}
+
+/// A slider with a name for assistive technology; true when it moved.
+pub fn named_slider(ui: &mut Ui, name: &str, slider: egui::Slider<'_>) -> bool {
+    ui.scope(|ui| {
+        let accent = Palette::of(ui.visuals()).accent;
+        ui.spacing_mut().interact_size.y = 20.0;
+        ui.visuals_mut().selection.bg_fill = accent;
+        ui.name_inputs(name, |ui| ui.add(slider).changed())
+    })
+    .inner
 }
 
 /// A filled square with round corners that shows a colour.

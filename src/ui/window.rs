@@ -279,7 +279,7 @@ pub fn command_rows(table: &CommandTable, session: &Session) -> Vec<CommandRow> 
     let row = |entry: &crate::session::CommandEntry| CommandRow {
         title: entry.title.to_owned(),
         group: entry.group.title(),
-        keys: entry.keys.iter().map(ToString::to_string).collect::<Vec<_>>().join("  "),
+        keys: entry.keys.iter().map(ToString::to_string).collect(),
         enabled: entry.when.allows(state),
     };
     table.entries().iter().map(row).collect()
