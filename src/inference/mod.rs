@@ -1,8 +1,10 @@
 //! Layer 1: models. The only place that names candle, safetensors and tokenizers; plain data goes in and comes out.
 
 mod device;
+mod embedding_file;
 pub mod fake;
 mod mask_prompt;
+mod ops;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
