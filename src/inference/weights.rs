@@ -91,7 +91,7 @@ impl Weights {
         let head = read_head(&mut bytes.as_ref(), total)
             .map_err(|e| refuse(format!("cannot be read: {e}")))?
             .map_err(refuse)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = sha256_hex(&bytes);
         Self::from_parts(source, Content::Memory(bytes), &head, total, sha256, device)
     }
 
@@ -250,7 +250,7 @@ impl Weights {
     }
 
     /// A few names, so that a person recognises what the file is.
-    fn some_names(&self) -> String {
+    pub fn some_names(&self) -> String {
         let mut names: Vec<&str> = self.names().take(3).collect();
         let more = self.tensors.len() - names.len();
         if names.is_empty() {
@@ -363,6 +363,11 @@ fn hash_all(file: &mut File) -> std::io::Result<String> {
             read => hash.update(&buffer[..read]),
         }
     }
+}
+
+/// SHA-256 as 64 hex digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

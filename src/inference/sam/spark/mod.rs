@@ -31,7 +31,8 @@ use prompt_encoder::PromptPoint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../../../models/spark-sam.safetensors");
+/// The weights in the program itself.
+pub(crate) const BUILT_IN_WEIGHTS: &[u8] = include_bytes!("../../../../models/spark-sam.safetensors");
 const BUILT_IN_CONFIG: &str = include_str!("../../../../models/spark-sam.json");
 /// Prompts shorter than this are filled up with padding tokens, as in training and evaluation.
 const LEAST_TOKENS: usize = 4;
