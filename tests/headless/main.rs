@@ -1,3 +1,4 @@
-//! The headless tier in one binary: everything that needs no window.
+//! The headless tier in one binary: everything that needs no window, no display and no network.
 
+mod coco_export;
 mod tidy;
