@@ -5,24 +5,24 @@
 
 mod clipboard;
 mod dialogs;
+mod export;
 mod fonts;
 mod icon;
 mod launch;
 mod settings;
 
-pub use launch::{LaunchError, LaunchOptions, launch};
+pub use export::export;
+pub use launch::{LaunchError, LaunchOptions, run};
 pub use settings::{Settings, default_settings_path, read_settings};
 
 use crate::geometry::ImageRect;
 use crate::render::{GpuProblem, watch_device};
-use crate::session::{
-    Command, ModelChoice, NoticeLevel, Output, PastedPicture, SampleFile, Services, Session, WindowRequest,
-};
+use crate::session::{Command, ModelChoice, NoticeLevel, Output, PastedPicture, Services, Session, WindowRequest};
 use crate::ui::canvas::CanvasRenderer;
 use crate::ui::path_dialog::{PathAnswer, PathDialog, Wanted};
+use crate::ui::theme;
 use crate::ui::window::{Circumstances, Window};
 use crate::ui::wish::{WindowWish, Wish, Wishes};
-use crate::ui::theme;
 use clipboard::{Clipboard, ClipboardAnswer, RgbaPicture};
 use dialogs::{Answer, Dialogs, Purpose};
 use eframe::Frame;
@@ -44,12 +44,14 @@ const FLUSH_AT_MOST: Duration = Duration::from_secs(20);
 pub struct AppOptions {
     /// Pictures or a folder to open at once.
     pub open: Vec<PathBuf>,
-    /// Pictures that the program brings along.
-    pub samples: Vec<SampleFile>,
+    /// Whether these are the pictures that the program brings along.
+    pub demo: bool,
     /// What was kept from the last run.
     pub settings: Settings,
     /// Where to keep them; `None` keeps nothing.
     pub settings_path: Option<PathBuf>,
+    /// What was wrong with the settings file.
+    pub settings_problem: Option<String>,
     /// Whether fonts of the system are looked for.
     pub system_fonts: bool,
     /// Fixed clock of the canvas' animations, for tests.
@@ -72,7 +74,6 @@ pub struct App {
     gpu_problems: Receiver<GpuProblem>,
     settings: Settings,
     settings_writer: Option<SettingsWriter>,
-    samples: Vec<SampleFile>,
     time_secs: Option<f64>,
     title: String,
     renderer_notice: Option<String>,
@@ -96,6 +97,12 @@ impl App {
         let wake = wake_of(&context);
         let mut session = Session::new(services(Arc::clone(&wake))?)?;
         session.view = options.settings.masks.into();
+        if let Some(problem) = options.settings_problem {
+            session.notices.push(NoticeLevel::Warning, problem);
+        }
+        if options.demo {
+            session.notices.push(NoticeLevel::Info, "These are sample pictures. Open your own with Ctrl+O.");
+        }
         if !options.open.is_empty() {
             session.handle(Command::Open(options.open));
         }
@@ -122,7 +129,6 @@ impl App {
             gpu_problems,
             settings: options.settings,
             settings_writer: writer,
-            samples: options.samples,
             time_secs: options.time_secs,
             title: String::new(),
             renderer_notice: None,
@@ -156,12 +162,10 @@ impl App {
                 }
                 Wish::Request(request) => self.take_request(context, request),
                 Wish::Window(wish) => match self.window.take_wish(wish) {
-                    Some(WindowWish::OpenPaths(paths)) => self.session.handle(Command::Open(paths)),
-                    Some(WindowWish::OpenSamples) => self.session.handle(Command::OpenSamples(self.samples.clone())),
                     Some(WindowWish::AskExportTarget { folder, suggestion }) => {
                         self.ask(context, Purpose::ExportTo { folder }, Some(suggestion));
                     }
-                    Some(WindowWish::TogglePictures | WindowWish::ToggleObjects) | None => {}
+                    Some(_) | None => {}
                 },
             }
         }
@@ -236,7 +240,8 @@ impl App {
         }
         while let Some(answer) = self.clipboard.poll() {
             match answer {
-                ClipboardAnswer::Copied => self.note(NoticeLevel::Info, "The cut-out is on the clipboard."),
+                // The session has said so already.
+                ClipboardAnswer::Copied => {}
                 ClipboardAnswer::Pasted(picture) => self.open_pasted(picture.width, picture.height, picture.rgba),
                 ClipboardAnswer::Failed(why) => self.note(NoticeLevel::Warning, why),
             }
@@ -301,9 +306,9 @@ impl App {
         if context.input(|input| input.pointer.any_down()) {
             return;
         }
-        let size = context.input(|input| input.viewport().inner_rect).map_or(self.settings.window_size, |rect| {
-            [rect.width().round(), rect.height().round()]
-        });
+        let size = context
+            .input(|input| input.viewport().inner_rect)
+            .map_or(self.settings.window_size, |rect| [rect.width().round(), rect.height().round()]);
         self.settings = Settings {
             window: self.window.preferences.clone(),
             masks: self.session.view.into(),
@@ -347,7 +352,6 @@ impl eframe::App for App {
             unfocused: context.input(|input| !input.focused),
             time_secs: self.time_secs,
             files_hover: context.input(|input| !input.raw.hovered_files.is_empty()),
-            has_samples: !self.samples.is_empty(),
         };
         let (frame, answer) =
             self.window.window_ui(ui, &self.session, &mut self.renderer, circumstances, &mut self.wishes);

@@ -95,7 +95,9 @@ pub fn read_settings(path: &Path) -> (Settings, Option<String>) {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (Settings::default(), None),
-        Err(error) => return (Settings::default(), Some(format!("{}: {error}; starting with defaults", path.display()))),
+        Err(error) => {
+            return (Settings::default(), Some(format!("{}: {error}; starting with defaults", path.display())));
+        }
     };
     match serde_json::from_str(&text) {
         Ok(settings) => (settings, None),

@@ -32,6 +32,7 @@ pub use state::{
 };
 
 use crate::document::{Annotation, Colour, History};
+pub use crate::engine::EmbeddingSource;
 use crate::engine::ModelOpener;
 use crate::geometry::ImageRect;
 use std::path::PathBuf;

@@ -7,12 +7,9 @@ use super::icons::Icon;
 use super::theme::Palette;
 use super::widgets::{Weight, card_frame, keycap, wide_button};
 use super::wish::Wishes;
-use crate::engine::Generation;
 use crate::geometry::PixelRect;
 use crate::session::{Answer, Command, Session};
-use egui::{
-    Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Stroke, StrokeKind, Ui, Vec2, vec2,
-};
+use egui::{Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Stroke, StrokeKind, Ui, Vec2, vec2};
 
 /// What the strip keeps between frames.
 #[derive(Debug, Default)]
@@ -20,7 +17,7 @@ pub struct CandidateStrip {
     /// Wheel travel not yet spent on a step, in lines.
     wheel: f32,
     /// What all thumbnails of an answer show, found once an answer and threshold.
-    region: Option<(Generation, u32, Option<PixelRect>)>,
+    region: Option<(u64, u32, Option<PixelRect>)>,
 }
 
 const THUMBNAIL: Vec2 = vec2(104.0, 78.0);
@@ -97,7 +94,7 @@ impl CandidateStrip {
     }
 
     fn region_of(&mut self, session: &Session, answer: &Answer, masks: &[CanvasMask<'_>]) -> Option<PixelRect> {
-        let key = (answer.generation, session.view.threshold.to_bits());
+        let key = (answer.generation.0, session.view.threshold.to_bits());
         match self.region {
             Some((generation, threshold, region)) if (generation, threshold) == key => region,
             _ => {

@@ -145,12 +145,8 @@ impl CanvasHost {
         self.hint_ui(ui, rect, session);
         progress_ui(ui, rect, session);
         let visible = output.visible.map(|part| {
-            let rect = ImageRect {
-                x0: part.x as f32,
-                y0: part.y as f32,
-                x1: part.right() as f32,
-                y1: part.bottom() as f32,
-            };
+            let rect =
+                ImageRect { x0: part.x as f32, y0: part.y as f32, x1: part.right() as f32, y1: part.bottom() as f32 };
             (rect, output.zoom_over_fit)
         });
         CanvasFrame { rect, visible }

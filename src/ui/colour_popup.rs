@@ -36,9 +36,7 @@ fn board_ui(button: &Response, current: Colour) -> Option<Colour> {
                     for colour in (row * 5..row * 5 + 5).map(Colour::from_palette) {
                         let (rect, response) = ui.allocate_exact_size(Vec2::splat(26.0), Sense::click());
                         let name = format!("Colour #{:06X}", colour.to_hex());
-                        response.widget_info(|| {
-                            WidgetInfo::selected(Role::Button, true, colour == current, &name)
-                        });
+                        response.widget_info(|| WidgetInfo::selected(Role::Button, true, colour == current, &name));
                         swatch(ui, rect.shrink(3.0), color32(colour));
                         if response.hovered() || response.has_focus() || colour == current {
                             focus_outline(ui, rect);
@@ -62,7 +60,9 @@ fn board_ui(button: &Response, current: Colour) -> Option<Colour> {
                 }
             }
             if !typed.is_empty() && parse_hex(&typed).is_none() {
-                ui.small(egui::RichText::new("Six hex digits, such as #3A86FF").color(Palette::of(ui.visuals()).text_weak));
+                ui.small(
+                    egui::RichText::new("Six hex digits, such as #3A86FF").color(Palette::of(ui.visuals()).text_weak),
+                );
             }
             ui.data_mut(|data| data.insert_temp(id, typed));
             if chosen.is_some() {
@@ -75,7 +75,10 @@ fn board_ui(button: &Response, current: Colour) -> Option<Colour> {
 
 fn parse_hex(text: &str) -> Option<Colour> {
     let digits = text.trim().trim_start_matches('#');
-    (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| u32::from_str_radix(digits, 16).ok()).flatten().map(Colour::from_hex)
+    (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .then(|| u32::from_str_radix(digits, 16).ok())
+        .flatten()
+        .map(Colour::from_hex)
 }
 
 #[cfg(test)]

@@ -172,8 +172,12 @@ impl ExportDialog {
             (Kind::Coco, CocoSegmentation::Polygons) => {
                 "One JSON file. Outlines along pixel edges; objects whose holes no outline can say are written as RLE."
             }
-            (Kind::Coco, CocoSegmentation::Rle) => "One JSON file. Compressed run lengths: exact, small, read by pycocotools.",
-            (Kind::Coco, CocoSegmentation::RleList) => "One JSON file. Run lengths as plain numbers: exact, readable, larger.",
+            (Kind::Coco, CocoSegmentation::Rle) => {
+                "One JSON file. Compressed run lengths: exact, small, read by pycocotools."
+            }
+            (Kind::Coco, CocoSegmentation::RleList) => {
+                "One JSON file. Run lengths as plain numbers: exact, readable, larger."
+            }
             (Kind::Masks, _) => "One grey PNG an object, as large as its picture: 0 outside, 255 inside.",
             (Kind::CutOuts, _) => "One PNG with transparency an object, cropped to it.",
         }
@@ -183,7 +187,12 @@ impl ExportDialog {
         let palette = Palette::of(ui.visuals());
         match &session.last_export {
             Some(Ok(report)) => {
-                result_ui(ui, Icon::Check, palette.good, &format!("{} objects of {} pictures written", report.objects, report.images));
+                result_ui(
+                    ui,
+                    Icon::Check,
+                    palette.good,
+                    &format!("{} objects of {} pictures written", report.objects, report.images),
+                );
                 ui.label(RichText::new(report.path.display().to_string()).monospace().color(palette.text_weak));
                 for remark in &report.remarks {
                     ui.label(format!("• {remark}"));

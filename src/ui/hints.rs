@@ -2,7 +2,6 @@
 //!
 //! Invariant: at most one line, the most pressing one; it is computed from the session alone, so tests can ask for it.
 
-use crate::engine::Generation;
 use crate::session::{Access, EncodePhase, PicturePhase, Session, Tool};
 
 /// How a hint is meant.
@@ -30,13 +29,12 @@ pub struct Hint {
 /// What a newcomer reads first.
 pub const FIRST_CONTACT: &str = "Left click: include. Right click: exclude. Drag: box. Enter keeps.";
 /// What helps when a prompt gives no mask.
-pub const EMPTY_MASK: &str =
-    "No mask here. Click nearer the middle of the object, drag a box around it, or lower the threshold in the settings.";
+pub const EMPTY_MASK: &str = "No mask here. Click nearer the middle of the object, drag a box around it, or lower the threshold in the settings.";
 
 /// Whether the newest answer's mask is empty, looked at once an answer and threshold.
 #[derive(Debug, Default)]
 pub struct EmptyMask {
-    looked_at: Option<(Generation, usize, u32)>,
+    looked_at: Option<(u64, usize, u32)>,
     is_empty: bool,
 }
 
@@ -45,7 +43,7 @@ impl EmptyMask {
         let prompting = &session.prompting;
         let Some(answer) = prompting.answer.as_ref().filter(|_| !prompting.waiting) else { return false };
         let threshold = session.view.threshold;
-        let key = Some((answer.generation, answer.shown, threshold.to_bits()));
+        let key = Some((answer.generation.0, answer.shown, threshold.to_bits()));
         if self.looked_at != key {
             self.looked_at = key;
             // Interpolated logits never exceed the grid's own.
@@ -88,7 +86,10 @@ pub fn hint_for(session: &Session, emptiness: &mut EmptyMask) -> Option<Hint> {
         return hint(HintTone::Warning, text);
     }
     if let Access::ReadOnly { owner } = &session.project.access {
-        return hint(HintTone::Warning, format!("{owner} has this project open. Here it can be looked at and exported."));
+        return hint(
+            HintTone::Warning,
+            format!("{owner} has this project open. Here it can be looked at and exported."),
+        );
     }
     if let Some(problem) = &session.model.problem
         && session.model.info.is_none()
@@ -108,7 +109,10 @@ pub fn hint_for(session: &Session, emptiness: &mut EmptyMask) -> Option<Hint> {
             return hint(HintTone::Warning, EMPTY_MASK.into());
         }
         if session.prompting.draft.correcting().is_some() {
-            return hint(HintTone::Help, "Correcting an object. Enter keeps the change, Esc leaves it as it was.".into());
+            return hint(
+                HintTone::Help,
+                "Correcting an object. Enter keeps the change, Esc leaves it as it was.".into(),
+            );
         }
         return None;
     }
@@ -119,7 +123,10 @@ pub fn hint_for(session: &Session, emptiness: &mut EmptyMask) -> Option<Hint> {
         return hint(HintTone::Wait, format!("Preparing the picture{}. You may click already.", percent(session)));
     }
     if session.tool == Tool::Select {
-        return hint(HintTone::Help, "Select tool: click an object, double-click it to correct it. Q goes back to prompting.".into());
+        return hint(
+            HintTone::Help,
+            "Select tool: click an object, double-click it to correct it. Q goes back to prompting.".into(),
+        );
     }
     // Who has made an object knows how.
     (session.project.project.annotation_count() == 0).then(|| Hint { tone: HintTone::Help, text: FIRST_CONTACT.into() })

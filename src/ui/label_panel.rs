@@ -119,7 +119,10 @@ fn label_row_ui(
     let left = rect.left() + 10.0;
     let square = Rect::from_center_size(egui::pos2(left + 6.0, rect.center().y), egui::Vec2::splat(12.0));
     swatch(ui, square, color32(label.colour));
-    let text = Rect::from_min_max(egui::pos2(left + 22.0, rect.top()), egui::pos2(right.min_rect().left() - 6.0, rect.bottom()));
+    let text = Rect::from_min_max(
+        egui::pos2(left + 22.0, rect.top()),
+        egui::pos2(right.min_rect().left() - 6.0, rect.bottom()),
+    );
     let ink = if is_current { palette.text_strong } else { palette.text };
     elided_text(ui, text, &label.name, TextStyle::Body.resolve(ui.style()), ink);
 }

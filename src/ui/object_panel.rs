@@ -93,20 +93,12 @@ fn object_row_ui(
     }
 }
 
-fn header_ui(
-    ui: &mut Ui,
-    session: &Session,
-    object: &Annotation,
-    number: usize,
-    selected: bool,
-    wishes: &mut Wishes,
-) {
+fn header_ui(ui: &mut Ui, session: &Session, object: &Annotation, number: usize, selected: bool, wishes: &mut Wishes) {
     let palette = Palette::of(ui.visuals());
     let project = &session.project.project;
     let title = object_title(project, object);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW_HEIGHT), Sense::click());
-    response
-        .widget_info(|| WidgetInfo::selected(Role::Button, true, selected, format!("Object {number}: {title}")));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, format!("Object {number}: {title}")));
     if !ui.is_rect_visible(rect) {
         return;
     }
@@ -154,7 +146,9 @@ fn header_ui(
         (_, true, _) => palette.text_strong,
         _ => palette.text,
     };
-    let room = |from: f32| Rect::from_min_max(egui::pos2(from, rect.top()), egui::pos2(right.min_rect().left() - 6.0, rect.bottom()));
+    let room = |from: f32| {
+        Rect::from_min_max(egui::pos2(from, rect.top()), egui::pos2(right.min_rect().left() - 6.0, rect.bottom()))
+    };
     text_left += elided_text(ui, room(text_left), &title, font, ink);
     let small = TextStyle::Small.resolve(ui.style());
     if room(text_left + 6.0).width() > 18.0 {

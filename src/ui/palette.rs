@@ -40,11 +40,8 @@ const ROW_HEIGHT: f32 = 30.0;
 impl CommandPalette {
     /// Draws the palette; an answer ends it.
     pub fn palette_ui(&mut self, context: &Context, rows: &[CommandRow]) -> Option<PaletteAnswer> {
-        let mut fitting: Vec<(usize, u32)> = rows
-            .iter()
-            .enumerate()
-            .filter_map(|(index, row)| Some((index, match_cost(&self.query, row)?)))
-            .collect();
+        let mut fitting: Vec<(usize, u32)> =
+            rows.iter().enumerate().filter_map(|(index, row)| Some((index, match_cost(&self.query, row)?))).collect();
         // Stable: equal fits keep the table's order.
         fitting.sort_by_key(|&(index, cost)| (!rows[index].enabled, cost));
         self.selected = self.selected.min(fitting.len().saturating_sub(1));
@@ -71,7 +68,8 @@ impl CommandPalette {
                 ui.add_space(4.0);
                 self.rows_ui(ui, rows, &fitting, down || up)
             });
-        let chosen = response.inner.or_else(|| if enter { fitting.get(self.selected).map(|&(index, _)| index) } else { None });
+        let chosen =
+            response.inner.or_else(|| if enter { fitting.get(self.selected).map(|&(index, _)| index) } else { None });
         match chosen {
             Some(index) if rows[index].enabled => Some(PaletteAnswer::Run(index)),
             _ => response.should_close().then_some(PaletteAnswer::Closed),
@@ -131,9 +129,8 @@ fn row_ui(ui: &mut Ui, row: &CommandRow, selected: bool) -> egui::Response {
     let group = Rect::from_min_max(inner.left_top() + vec2(width + 10.0, 1.0), inner.right_bottom());
     elided_text(ui, group, row.group, TextStyle::Small.resolve(ui.style()), colours.text_weak);
     if let Some(first) = row.keys.first() {
-        let mut keys = ui.new_child(
-            egui::UiBuilder::new().max_rect(inner).layout(egui::Layout::right_to_left(egui::Align::Center)),
-        );
+        let mut keys = ui
+            .new_child(egui::UiBuilder::new().max_rect(inner).layout(egui::Layout::right_to_left(egui::Align::Center)));
         keycap(&mut keys, first);
     }
     response

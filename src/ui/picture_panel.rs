@@ -70,18 +70,19 @@ fn row_ui(ui: &mut Ui, session: &Session, name: &ImageName, is_shown: bool, wish
     };
     let sign = Rect::from_center_size(pos2(rect.left() + 17.0, rect.center().y), Vec2::splat(16.0));
     let tint = if objects > 0 { palette.good } else { palette.text_weak.gamma_multiply(0.7) };
-    let icon = if missing { Icon::Warning } else if objects > 0 { Icon::Check } else { Icon::Picture };
+    let icon = if missing {
+        Icon::Warning
+    } else if objects > 0 {
+        Icon::Check
+    } else {
+        Icon::Picture
+    };
     icons::paint(ui.painter(), sign, icon, if missing { palette.warning } else { tint });
     let mut right = rect.right() - 10.0;
     if objects > 0 {
         let font = TextStyle::Small.resolve(ui.style());
-        let count = ui.painter().text(
-            pos2(right, rect.center().y),
-            Align2::RIGHT_CENTER,
-            objects,
-            font,
-            palette.text_weak,
-        );
+        let count =
+            ui.painter().text(pos2(right, rect.center().y), Align2::RIGHT_CENTER, objects, font, palette.text_weak);
         right = count.left() - 6.0;
     }
     let text = Rect::from_min_max(pos2(rect.left() + 32.0, rect.top()), pos2(right, rect.bottom()));

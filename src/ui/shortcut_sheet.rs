@@ -110,8 +110,16 @@ mod tests {
             keys: keys.split_whitespace().map(Into::into).collect(),
             enabled: true,
         };
-        let rows = [row("Open", "File", "Ctrl+O"), row("Fit", "View", "F"), row("Save", "File", "Ctrl+S"), row("x", "File", "")];
+        let rows = [
+            row("Open", "File", "Ctrl+O"),
+            row("Fit", "View", "F"),
+            row("Save", "File", "Ctrl+S"),
+            row("x", "File", ""),
+        ];
         let groups = groups(&rows);
-        assert_eq!(groups.iter().map(|(name, rows)| (*name, rows.len())).collect::<Vec<_>>(), [("File", 2), ("View", 1)]);
+        assert_eq!(
+            groups.iter().map(|(name, rows)| (*name, rows.len())).collect::<Vec<_>>(),
+            [("File", 2), ("View", 1)]
+        );
     }
 }

@@ -1,8 +1,7 @@
 //! The bar at the foot: whether the work is kept, the picture, the zoom, the model and how long things took.
 
 use super::theme::Palette;
-use crate::engine::EmbeddingSource;
-use crate::session::{Access, SaveState, Session};
+use crate::session::{Access, EmbeddingSource, SaveState, Session};
 use egui::{Align, Color32, Layout, RichText, Sense, Ui, vec2};
 
 /// Draws the bar. `zoom` is screen pixels a picture pixel; 0 without a picture.
@@ -23,7 +22,11 @@ pub fn status_bar_ui(ui: &mut Ui, session: &Session, zoom: f32) {
             }
             let response = item_ui(ui, &named, palette.text_weak);
             let notes: Vec<String> = notes.iter().map(|note| note_text(*note)).collect();
-            response.on_hover_text(if notes.is_empty() { "Size of the picture in pixels".into() } else { notes.join("\n") });
+            response.on_hover_text(if notes.is_empty() {
+                "Size of the picture in pixels".into()
+            } else {
+                notes.join("\n")
+            });
         }
         if zoom > 0.0 {
             gap_ui(ui);
@@ -40,7 +43,8 @@ fn model_ui(ui: &mut Ui, session: &Session) {
     let palette = Palette::of(ui.visuals());
     let timings = &session.timings;
     if let Some(ms) = timings.decode_ms {
-        item_ui(ui, &format!("mask {}", milliseconds(ms)), palette.text_weak).on_hover_text("The last mask took this long");
+        item_ui(ui, &format!("mask {}", milliseconds(ms)), palette.text_weak)
+            .on_hover_text("The last mask took this long");
         gap_ui(ui);
     }
     if let Some(ms) = timings.encode_ms {
@@ -71,9 +75,11 @@ fn saved(session: &Session, palette: &Palette) -> (Color32, String, String) {
     let place = session.project.store_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     match (&session.project.access, &session.project.save) {
         (Access::None, _) => (palette.text_weak, "Nothing open".into(), "Open a picture to begin".into()),
-        (Access::ReadOnly { owner }, _) => {
-            (palette.warning, "Read only".into(), format!("{owner} has this project open; it can be looked at and exported"))
-        }
+        (Access::ReadOnly { owner }, _) => (
+            palette.warning,
+            "Read only".into(),
+            format!("{owner} has this project open; it can be looked at and exported"),
+        ),
         (_, SaveState::Failed(why)) => (palette.bad, "Not saved".into(), why.clone()),
         (_, SaveState::Saving) => (palette.text_weak, "Saving…".into(), place),
         (_, SaveState::Saved) => (palette.good, "All work saved".into(), format!("Saved as it is made, in {place}")),

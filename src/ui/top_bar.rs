@@ -17,8 +17,6 @@ pub struct TopBar<'a> {
     pub pictures_shown: bool,
     /// Whether labels and objects are shown.
     pub objects_shown: bool,
-    /// Whether pictures of the program's own can be opened.
-    pub has_samples: bool,
 }
 
 impl TopBar<'_> {
@@ -58,7 +56,8 @@ impl TopBar<'_> {
                 // One accent a view: while prompting, the next action is to accept.
                 let weight = if state.exportable && !state.drafting { Weight::Primary } else { Weight::Normal };
                 let export = action_button(ui, Some(Icon::Export), "Export", weight, state.exportable);
-                if export.on_hover_text(self.hint_of("Write COCO, masks or cut-outs", WindowRequest::Export)).clicked() {
+                if export.on_hover_text(self.hint_of("Write COCO, masks or cut-outs", WindowRequest::Export)).clicked()
+                {
                     wishes.request(WindowRequest::Export);
                 }
                 ui.add_space(4.0);
@@ -108,10 +107,6 @@ impl TopBar<'_> {
             entry(ui, "Pictures…", WindowRequest::OpenFiles);
             entry(ui, "Folder…", WindowRequest::OpenFolder);
             entry(ui, "From the clipboard", WindowRequest::Paste);
-            if self.has_samples && ui.add(egui::Button::new("Sample pictures").frame(false)).clicked() {
-                wishes.window(WindowWish::OpenSamples);
-                ui.close();
-            }
         });
     }
 
@@ -129,7 +124,8 @@ impl TopBar<'_> {
         {
             let entry = self.table.entry_for(&Action::Run(Command::SetTool(tool)));
             let keys = entry.and_then(|entry| entry.keys.first()).map(ToString::to_string);
-            let button = IconButton::new(icon, name).shortcut(keys.as_deref()).side(26.0).selected(session.tool == tool);
+            let button =
+                IconButton::new(icon, name).shortcut(keys.as_deref()).side(26.0).selected(session.tool == tool);
             if button.show(&mut inner).clicked() {
                 wishes.command(Command::SetTool(tool));
             }
@@ -155,7 +151,8 @@ impl TopBar<'_> {
         if width > 150.0 {
             keycap(&mut inner, &self.keys_of(WindowRequest::Palette).unwrap_or_default());
         }
-        let text = Rect::from_min_max(rect.min + vec2(30.0, 0.0), egui::pos2(inner.min_rect().left() - 4.0, rect.bottom()));
+        let text =
+            Rect::from_min_max(rect.min + vec2(30.0, 0.0), egui::pos2(inner.min_rect().left() - 4.0, rect.bottom()));
         let font = egui::TextStyle::Body.resolve(ui.style());
         super::widgets::elided_text(ui, text, "Find a command", font, palette.text_weak);
         if response.clicked() {

@@ -3,12 +3,12 @@
 use super::icons::{self, Icon};
 use super::theme::Palette;
 use super::widgets::{Weight, action_button};
-use super::wish::{WindowWish, Wishes};
+use super::wish::Wishes;
 use crate::session::{Session, WindowRequest};
 use egui::{RichText, Sense, Ui, UiBuilder, Vec2};
 
 /// Draws the welcome in `rect`.
-pub fn welcome_ui(ui: &mut Ui, rect: egui::Rect, session: &Session, has_samples: bool, wishes: &mut Wishes) {
+pub fn welcome_ui(ui: &mut Ui, rect: egui::Rect, session: &Session, wishes: &mut Wishes) {
     let palette = Palette::of(ui.visuals());
     let size = egui::vec2(420.0_f32.min(rect.width() - 24.0), 230.0);
     let place = egui::Rect::from_center_size(rect.center(), size);
@@ -25,17 +25,13 @@ pub fn welcome_ui(ui: &mut Ui, rect: egui::Rect, session: &Session, has_samples:
         };
         ui.label(RichText::new(text).color(palette.text_weak));
         ui.add_space(14.0);
-        let buttons: f32 = if has_samples { 372.0 } else { 245.0 };
-        ui.allocate_ui(egui::vec2(buttons, 32.0), |ui| {
+        ui.allocate_ui(egui::vec2(245.0, 32.0), |ui| {
             ui.horizontal(|ui| {
                 if action_button(ui, Some(Icon::Picture), "Open pictures", Weight::Primary, true).clicked() {
                     wishes.request(WindowRequest::OpenFiles);
                 }
                 if action_button(ui, Some(Icon::Folder), "Open folder", Weight::Normal, true).clicked() {
                     wishes.request(WindowRequest::OpenFolder);
-                }
-                if has_samples && action_button(ui, None, "Try samples", Weight::Normal, true).clicked() {
-                    wishes.window(WindowWish::OpenSamples);
                 }
             });
         });

@@ -35,8 +35,6 @@ pub struct Circumstances {
     pub time_secs: Option<f64>,
     /// Files are held over the window.
     pub files_hover: bool,
-    /// Pictures of the program's own can be opened.
-    pub has_samples: bool,
 }
 
 /// The dialog that is open.
@@ -110,10 +108,9 @@ impl Window {
             WindowRequest::ToggleTheme => {
                 self.preferences.theme = if dark_now { ThemeChoice::Light } else { ThemeChoice::Dark };
             }
-            WindowRequest::ZoomFit
-            | WindowRequest::ZoomActualSize
-            | WindowRequest::ZoomIn
-            | WindowRequest::ZoomOut => self.canvas.zoom_request(session, request),
+            WindowRequest::ZoomFit | WindowRequest::ZoomActualSize | WindowRequest::ZoomIn | WindowRequest::ZoomOut => {
+                self.canvas.zoom_request(session, request)
+            }
             WindowRequest::OpenFiles
             | WindowRequest::OpenFolder
             | WindowRequest::Paste
@@ -150,7 +147,7 @@ impl Window {
         let context = ui.ctx().clone();
         context.set_theme(self.preferences.theme);
         self.keys(&context, session, wishes);
-        self.bars_ui(ui, session, circumstances, wishes);
+        self.bars_ui(ui, session, wishes);
         self.side_panels_ui(ui, session, wishes);
         let frame = self.canvas_ui(ui, session, renderer, circumstances, wishes);
         self.strip.candidate_strip_ui(ui, frame.rect, renderer, session, wishes);
@@ -181,7 +178,7 @@ impl Window {
         }
     }
 
-    fn bars_ui(&mut self, ui: &mut Ui, session: &Session, circumstances: Circumstances, wishes: &mut Wishes) {
+    fn bars_ui(&mut self, ui: &mut Ui, session: &Session, wishes: &mut Wishes) {
         let palette = Palette::of(ui.visuals());
         let bar = Frame::new().fill(palette.panel).inner_margin(Margin::symmetric(10, 0));
         Panel::top("top bar").exact_size(46.0).frame(bar).show(ui, |ui| {
@@ -189,7 +186,6 @@ impl Window {
                 table: &self.table,
                 pictures_shown: self.preferences.pictures_shown,
                 objects_shown: self.preferences.objects_shown,
-                has_samples: circumstances.has_samples,
             };
             bar.top_bar_ui(ui, session, wishes);
         });
@@ -240,7 +236,7 @@ impl Window {
                 };
                 let frame = self.canvas.canvas_host_ui(ui, renderer, session, circumstances_of_canvas, wishes);
                 if matches!(session.picture.phase, PicturePhase::None) {
-                    welcome_ui(ui, frame.rect, session, circumstances.has_samples, wishes);
+                    welcome_ui(ui, frame.rect, session, wishes);
                 }
                 frame
             })

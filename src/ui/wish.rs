@@ -26,10 +26,6 @@ pub enum WindowWish {
         /// Where to start.
         suggestion: PathBuf,
     },
-    /// Pictures or a folder that were typed or dropped.
-    OpenPaths(Vec<PathBuf>),
-    /// The pictures that the program brings along.
-    OpenSamples,
     /// Shows or hides the list of pictures.
     TogglePictures,
     /// Shows or hides the panel of labels and objects.
