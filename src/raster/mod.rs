@@ -7,8 +7,8 @@ mod logits;
 mod mask;
 mod mask_file;
 mod picture;
-mod resize;
 mod polygon;
+mod resize;
 mod rings;
 mod rle;
 #[cfg(test)]
@@ -24,7 +24,7 @@ pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
 pub use mask_file::{CutOut, CutOutExtent, MaskFileError, read_mask_file, write_mask_file, write_rgb_png};
 pub use picture::{Picture, PictureNote};
-pub use resize::resize_rgb;
 pub use polygon::{Ring, RingError, mask_from_rings};
+pub use resize::resize_rgb;
 pub use rings::mask_to_rings;
 pub use rle::{RleStringError, rle_from_string, rle_to_string};
