@@ -1,1 +1,3 @@
-fn main() {}
+//! The headless tier in one binary: everything that needs no window.
+
+mod tidy;
