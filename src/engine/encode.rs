@@ -10,7 +10,7 @@ use super::event::{EmbeddingSource, Event, Problem};
 use super::request::ModelOpener;
 use super::shared::{Shared, elapsed_ms, fenced, fenced_result};
 use super::state::{EncodeTask, KnownView, OpenModel, State, ViewTarget};
-use crate::inference::encode_view::{StorableEmbedding, encode_storable};
+use crate::inference::storable::{StorableEmbedding, encode_storable};
 use crate::inference::{CancelToken, Embedding, EncodeControl, InferenceError};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};

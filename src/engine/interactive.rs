@@ -4,41 +4,23 @@
 //! that `cancel_decode` takes, so after a cancel no answer to an older question is queued.
 
 use super::event::Event;
-use super::request::PictureId;
 use super::shared::{Shared, elapsed_ms, fenced_result};
-use super::state::{Asked, ReadyDecode, State};
-use crate::geometry::PixelRect;
-use crate::inference::{Candidates, InferenceError, Replay, predict};
+use super::state::{Asked, State};
+use crate::inference::{Replay, predict};
 use std::time::Instant;
-
-/// The decodes of the last prompt, valid for one view and one model.
-#[derive(Default)]
-struct Memo {
-    of: Option<(PictureId, PixelRect, u64)>,
-    replay: Replay,
-}
-
-impl Memo {
-    fn predict(&mut self, decode: &ReadyDecode) -> Result<Candidates, InferenceError> {
-        let of = Some((decode.request.picture.id(), decode.request.view(), decode.model.number));
-        if self.of != of {
-            *self = Self { of, ..Self::default() };
-        }
-        predict(decode.model.segmenter.as_ref(), &decode.encoded, &decode.request.prompt, &mut self.replay)
-    }
-}
 
 /// The lane's thread.
 pub(super) fn run(shared: &Shared) {
-    // A hover tries a point and takes it back; with a memory of its own it does not disturb the click's.
-    let (mut clicks, mut hovers) = (Memo::default(), Memo::default());
+    let mut replay = Replay::default();
     while let Some(decode) = shared.wait_for(State::take_ready_decode) {
-        let memo = if decode.asked == Asked::Click { &mut clicks } else { &mut hovers };
         let start = Instant::now();
-        let answer = fenced_result(|| memo.predict(&decode));
+        let answer = fenced_result(|| {
+            predict(decode.model.segmenter.as_ref(), &decode.encoded, &decode.request.prompt, &mut replay)
+        });
         let decode_ms = elapsed_ms(start);
         if answer.is_err() {
-            *memo = Memo::default();
+            // A panic may have left the memory half-changed.
+            replay = Replay::default();
         }
         let (generation, picture) = (decode.request.generation, decode.request.picture.id());
         let event = match (answer, decode.asked) {

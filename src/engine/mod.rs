@@ -71,6 +71,9 @@ pub fn default_cache_folder() -> Option<PathBuf> {
     Some(strategy.cache_dir().join("maskwright").join("embeddings"))
 }
 
+/// A worker's thread: takes work from the queues until the engine shuts down.
+type Lane = fn(&Shared);
+
 /// The workers and the queues to them. Dropping it cancels what runs and joins the threads.
 pub struct Engine {
     shared: Arc<Shared>,
@@ -96,7 +99,7 @@ impl Engine {
         let shared = Arc::new(Shared::new(options, sender, open_model, read_picture));
         // Built before the threads: if one cannot be started, dropping it ends the others.
         let mut engine = Self { shared, events, threads: Vec::new() };
-        let lanes: [(&str, fn(&Shared)); 4] = [
+        let lanes: [(&str, Lane); 4] = [
             ("maskwright-interactive", interactive::run),
             ("maskwright-encode", encode::run),
             ("maskwright-pictures", pictures::run),

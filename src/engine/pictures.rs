@@ -119,12 +119,8 @@ fn open(shared: &Shared, OpenRequest { generation, source }: OpenRequest) {
 
 fn read_ahead(shared: &Shared, path: PathBuf) {
     match read_or_reuse(shared, &PictureSource::File(path.clone())) {
-        Ok(picture) => shared.change(|state| {
-            // The list may be another by now.
-            if state.ahead.is_wished(&path) {
-                state.ahead.read = Some((path, picture));
-            }
-        }),
+        // The list may be another by now.
+        Ok(picture) => shared.change(|state| state.ahead.put_read(path, picture)),
         // The user is told when they open it.
         Err(problem) => tracing::debug!(%problem, file = %path.display(), "reading ahead failed"),
     }

@@ -92,8 +92,8 @@ impl Ahead {
         self.wishes.iter().any(|wish| wish == path)
     }
 
-    /// A neighbour whose encode had to give way is taken up again later.
-    pub fn take_back(&mut self, path: PathBuf, picture: PictureHandle) {
+    /// A neighbour is read. One that was taken back meanwhile goes first; then this one is read again later.
+    pub fn put_read(&mut self, path: PathBuf, picture: PictureHandle) {
         if !self.is_wished(&path) {
             return;
         }
@@ -101,6 +101,16 @@ impl Ahead {
             self.read = Some((path, picture));
         } else {
             self.to_read.push_front(path);
+        }
+    }
+
+    /// A neighbour whose encode had to give way is the next one again.
+    pub fn take_back(&mut self, path: PathBuf, picture: PictureHandle) {
+        if !self.is_wished(&path) {
+            return;
+        }
+        if let Some((later, _)) = self.read.replace((path, picture)) {
+            self.to_read.push_front(later);
         }
     }
 

@@ -1,15 +1,15 @@
 //! Layer 1: models. The only place that names candle, safetensors and tokenizers; plain data goes in and comes out.
 
 mod device;
-pub mod encode_view;
 pub mod fake;
+mod mask_prompt;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
+pub mod storable;
 mod weights;
 
-pub use encode_view::encode_view;
-pub use predictor::{Candidate, Candidates, Replay, predict};
+pub use predictor::{Candidate, Candidates, Replay, encode_view, predict};
 pub use segmenter::{
     CancelToken, DecodeQuery, Embedding, EncodeControl, EncodedView, InferenceError, LabeledPoint, LowResLogits,
     MaskOutput, PointLabel, PreparedView, Segmenter, SegmenterInfo, ViewFrame,

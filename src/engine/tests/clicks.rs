@@ -117,14 +117,15 @@ fn a_panicking_decode_is_told_and_the_next_click_is_answered() {
 fn hovers_give_way_to_clicks_and_only_the_newest_is_answered() {
     let mut bench = Bench::new();
     let picture = handle(1);
+    let at = |generation| click(generation, &picture, generation as f32, 4.0);
     bench.encode(&picture);
     bench.segmenter.decode_gate.set_closed(true);
-    bench.engine.hover(click(1, &picture, 4.0, 4.0));
+    bench.engine.hover(at(1));
     bench.segmenter.decode_gate.wait_for_arrivals(1);
-    bench.engine.hover(click(2, &picture, 4.0, 4.0));
-    bench.engine.decode(click(3, &picture, 4.0, 4.0));
+    bench.engine.hover(at(2));
+    bench.engine.decode(at(3));
     for generation in 4..=20 {
-        bench.engine.hover(click(generation, &picture, 4.0, 4.0));
+        bench.engine.hover(at(generation));
     }
     bench.segmenter.decode_gate.set_closed(false);
     bench.wait(|event| matches!(event, Event::HoverReady { generation: Generation(20), .. }).then_some(()));

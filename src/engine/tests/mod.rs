@@ -213,14 +213,14 @@ impl Bench {
     }
 }
 
-/// A picture of one colour, known by its red.
-fn plain_picture(red: u8) -> Picture {
-    let rgb: Vec<u8> = std::iter::repeat_n([red, 20, 30], 32 * 32).flatten().collect();
+/// A picture known by its red; green and blue grow, so that no two views of it are alike.
+fn test_picture(red: u8) -> Picture {
+    let rgb: Vec<u8> = (0..32u8).flat_map(|y| (0..32u8).flat_map(move |x| [red, 20 + x, 30 + y])).collect();
     Picture { width: 32, height: 32, rgb: rgb.into(), notes: Vec::new() }
 }
 
 fn handle(red: u8) -> PictureHandle {
-    PictureHandle::new(plain_picture(red))
+    PictureHandle::new(test_picture(red))
 }
 
 /// Reads `17.png` as the picture of red 17, whatever the file holds; panics on `255.png`.
@@ -228,7 +228,7 @@ fn read_by_name(source: &PictureSource) -> Result<Picture, PictureError> {
     let name = source.name();
     let red = Path::new(&name).file_stem().and_then(|stem| stem.to_str()?.parse().ok());
     assert!(red != Some(255), "asked to panic");
-    red.map(plain_picture).ok_or(PictureError::NotAFile { name })
+    red.map(test_picture).ok_or(PictureError::NotAFile { name })
 }
 
 /// Empty files named after their red.
