@@ -138,7 +138,8 @@ impl Stage {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for file in ["1.png", "2.png", "10.png"] {
-            std::fs::write(folder.path().join(file), b"the engine is scripted").unwrap();
+            let fill = |writer: &mut dyn std::io::Write| writer.write_all(b"the engine is scripted");
+            crate::atomic_file::write_atomically(&folder.path().join(file), fill).unwrap();
         }
         let mut stage = Self::in_folders(Rc::new(folder), Rc::new(tempfile::tempdir().unwrap()));
         stage.open();
