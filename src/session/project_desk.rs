@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether the work on the open project is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -141,6 +141,7 @@ impl ProjectDesk {
                 project: 0,
                 unsaved: VecDeque::new(),
                 failures: 0,
+                try_again_at: Instant::now(),
                 events: event_queue,
                 wake,
             };
@@ -234,6 +235,8 @@ struct Worker {
     unsaved: VecDeque<Unsaved>,
     /// Failed tries in a row.
     failures: u32,
+    /// When the next try is due, after a failed one.
+    try_again_at: Instant,
     events: Sender<DeskEvent>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -244,8 +247,8 @@ impl Worker {
             let job = if self.unsaved.is_empty() {
                 jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                // 0.5, 1, 2, ... at most 30 seconds.
-                jobs.recv_timeout(Duration::from_millis(500 << self.failures.min(6)).min(Duration::from_secs(30)))
+                // A time, not a pause: other jobs must not put the next try off for ever.
+                jobs.recv_deadline(self.try_again_at)
             };
             match job {
                 Ok(job) => {
@@ -356,6 +359,9 @@ impl Worker {
                     self.unsaved.pop_front();
                 }
                 Err(text) => {
+                    // Tried again after 1, 2, 4, ... at most 30 seconds.
+                    let pause = Duration::from_millis(1000 << self.failures.min(5)).min(Duration::from_secs(30));
+                    self.try_again_at = Instant::now() + pause;
                     self.failures += 1;
                     problem = Some(text);
                     break;
