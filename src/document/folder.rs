@@ -1,13 +1,9 @@
 //! Which pictures a folder holds.
 
 use super::ImageName;
-use crate::atomic_file::TEMPORARY_PREFIX;
+use crate::raster::is_picture_path;
 use std::io;
 use std::path::Path;
-
-/// Endings of the files that are taken for pictures, in lower case.
-pub const PICTURE_EXTENSIONS: [&str; 13] =
-    ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "pnm", "ppm", "pgm", "pbm", "pam"];
 
 /// The pictures of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,16 +22,13 @@ pub fn list_pictures(folder: &Path) -> io::Result<FolderListing> {
     let mut listing = FolderListing::default();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_picture = path
-            .extension()
-            .is_some_and(|ending| PICTURE_EXTENSIONS.iter().any(|known| ending.eq_ignore_ascii_case(known)));
-        if !is_picture || !path.is_file() {
+        if !is_picture_path(&path) || !path.is_file() {
             continue;
         }
         let Some(file_name) = path.file_name() else { continue };
         match file_name.to_str().map(ImageName::new) {
             Some(Ok(name)) => {
-                if !name.as_str().starts_with('.') && !name.as_str().starts_with(TEMPORARY_PREFIX) {
+                if !name.as_str().starts_with('.') {
                     listing.pictures.push(name);
                 }
             }

@@ -17,7 +17,7 @@ mod testing;
 pub use annotation::{Annotation, AnnotationId, Label, LabelId, Origin};
 pub use colour::Colour;
 pub use edit::{Edit, EditError};
-pub use folder::{FolderListing, PICTURE_EXTENSIONS, list_pictures};
+pub use folder::{FolderListing, list_pictures};
 pub use history::{DEFAULT_HISTORY_BYTES, History};
 pub use image_name::{ImageName, ImageNameError};
 pub use project::{ImageEntry, ImageSize, Project};

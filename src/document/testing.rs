@@ -32,7 +32,7 @@ pub fn origin(seed: u8, size: ImageSize) -> Origin {
         steps.push(PromptStep::Mask(mask(seed, size)));
         steps.push(PromptStep::Point { at, polarity: Polarity::Exclude });
     }
-    let view = (seed % 3 == 0).then_some(PixelRect { x: 1, y: 2, width: 3, height: 4 });
+    let view = seed.is_multiple_of(3).then_some(PixelRect { x: 1, y: 2, width: 3, height: 4 });
     Origin {
         prompt: Prompt { steps, view, choice: (seed % 5 < 3).then_some(usize::from(seed % 3)) },
         threshold: f32::from(seed) / 77.0,

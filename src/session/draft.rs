@@ -110,9 +110,14 @@ impl Draft {
         true
     }
 
-    /// The drag is over: the next move is a change of its own.
-    pub fn end_drag(&mut self) {
-        self.dragged_step = None;
+    /// Whether this point is being dragged.
+    pub fn is_dragging(&self, index: usize) -> bool {
+        self.dragged_step == Some(index)
+    }
+
+    /// The drag is over: the next move is a change of its own. Returns whether there was a drag.
+    pub fn end_drag(&mut self) -> bool {
+        self.dragged_step.take().is_some()
     }
 
     /// Takes a step out. Returns whether there was one.

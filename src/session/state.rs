@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::project_desk::Access;
 use crate::document::{AnnotationId, ImageName, ImageSize, LabelId, Project};
 use crate::engine::{Candidates, EmbeddingSource, Generation, JobTicket, PictureHandle, PictureId, SegmenterInfo};
-use crate::geometry::{ImagePoint, PixelRect};
+use crate::geometry::{ImageRect, PixelRect};
 use crate::raster::LogitField;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -67,7 +67,9 @@ pub struct PictureState {
     /// The file now has another size than when its objects were made: they are kept, but not shown or changed.
     pub size_conflict: Option<SizeConflict>,
     /// The part that the window shows, and how much closer than fitted; see `Session::set_visible`.
-    pub visible: Option<(crate::geometry::ImageRect, f32)>,
+    pub visible: Option<(ImageRect, f32)>,
+    /// The view that the engine was last asked to encode; `None` is the whole picture.
+    pub(super) wanted_view: Option<PixelRect>,
     pub(super) generation: Generation,
 }
 
@@ -146,9 +148,16 @@ pub struct Prompting {
     pub hover: Option<Answer>,
     /// Drafts of other pictures, as they were left.
     pub parked: HashMap<ImageName, Draft>,
+    /// Numbers all questions, clicks and hovers alike.
+    pub(super) last_generation: Generation,
+    /// The newest question about the draft.
     pub(super) asked: Generation,
+    /// The oldest question whose answer may be shown.
+    pub(super) shown_from: Generation,
+    /// The newest question about the resting pointer.
     pub(super) hover_asked: Generation,
-    pub(super) hover_at: Option<ImagePoint>,
+    /// The answer that stays on the screen until its accepted mask is an object.
+    pub(super) settling: Option<Generation>,
     /// Undo last took back a change of the project, not a click: redo begins there.
     pub(super) redo_project_first: bool,
 }

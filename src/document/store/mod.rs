@@ -136,6 +136,7 @@ pub struct OpenedStore {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    folder: PathBuf,
     /// Held for as long as the store lives.
     _lock: lock::ProjectLock,
 }
@@ -169,13 +170,19 @@ impl Store {
                 (connection, rescued.contents)
             }
         };
-        let store = Self { connection, path: path.clone(), _lock: lock };
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+        let store = Self { connection, path: path.clone(), folder, _lock: lock };
         Ok(OpenedStore { access: StoreAccess::ReadWrite(store), contents, path, remarks })
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder whose work this is, without links; the file may lie elsewhere.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Writes one edit; on return it is on the disk.
@@ -207,7 +214,7 @@ impl Store {
     /// # Errors
     /// The database failed; all edits are on the disk nevertheless.
     pub fn close(self) -> Result<(), StoreError> {
-        let Self { connection, path, _lock } = self;
+        let Self { connection, path, _lock, .. } = self;
         let checkpointed = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         let closed = connection.close().map_err(|(_, source)| source);
         checkpointed.and(closed).map_err(|source| database(&path, source))
@@ -314,6 +321,14 @@ fn database(path: &Path, source: rusqlite::Error) -> StoreError {
 
 fn io_error(path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { path: path.to_path_buf(), source }
+}
+
+/// Makes every write of objects fail, or work again, for tests of what happens then.
+#[cfg(test)]
+pub(crate) fn break_writes(path: &Path, broken: bool) {
+    let sql =
+        if broken { "ALTER TABLE annotations RENAME TO hidden" } else { "ALTER TABLE hidden RENAME TO annotations" };
+    Connection::open(path).and_then(|connection| connection.execute_batch(sql)).expect("the table is there");
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+fn put(path: &Path, bytes: &[u8]) {
+    crate::atomic_file::write_atomically(path, |writer| writer.write_all(bytes)).unwrap();
+}
+
 fn open(folder: &Path) -> (Store, OpenedStore) {
     let mut opened = Store::open(folder, None).unwrap();
     let owner = || StoreAccess::ReadOnly { owner: String::new() };
@@ -192,7 +196,7 @@ fn a_file_begun_by_a_process_that_died_is_finished() {
 fn a_file_that_is_no_database_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(STORE_FILE_NAME);
-    std::fs::write(&path, b"not a database, but someone may want it").unwrap();
+    put(&path, b"not a database, but someone may want it");
     let (mut store, opened) = open(folder.path());
     assert!(opened.remarks[0].contains("kept as"), "{:?}", opened.remarks);
     let kept = location::with_suffix(&path, ".damaged-1");
@@ -239,7 +243,7 @@ fn flipped_bytes_are_noticed_or_harmless_and_never_a_panic() {
         // The first rounds go through the header, the rest over the whole file.
         let at = if round < 20 { round * 5 } else { round * 104_729 % bytes.len() };
         flipped[at] ^= 1 << (round % 8);
-        std::fs::write(&path, &flipped).unwrap();
+        put(&path, &flipped);
         match Store::open(folder.path(), None) {
             Ok(opened) if opened.remarks.is_empty() => {
                 // Masks, prompts and structure are checked; a flip in a plain column such as a colour is a valid value.
