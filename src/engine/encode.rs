@@ -9,10 +9,11 @@ use super::embedding_key::EmbeddingKey;
 use super::event::{EmbeddingSource, Event, Problem};
 use super::request::ModelOpener;
 use super::shared::{Shared, elapsed_ms, fenced, fenced_result};
-use super::state::{EncodeTask, KnownView, OpenModel, State, ViewTarget};
-use crate::inference::storable::{StorableEmbedding, encode_storable};
+use super::state::{EncodeTask, KnownView, OpenModel, State, ToStore, ViewTarget};
 use crate::inference::{CancelToken, Embedding, EncodeControl, InferenceError};
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 /// Embeddings waiting for the disk are held in memory; beyond so many the oldest is not kept on disk.
@@ -25,14 +26,14 @@ pub(super) fn run(shared: &Shared) {
             EncodeTask::OpenModel(open_model) => open(shared, open_model),
             EncodeTask::RefuseAll => refuse_all(shared),
             EncodeTask::Encode { target, ahead, model, cancel } => encode(shared, &target, ahead, &model, &cancel),
-            EncodeTask::Store(key, bytes) => store(shared, &key, &bytes),
+            EncodeTask::Store(computed) => store(shared, &computed),
             EncodeTask::Sweep => sweep(shared),
         }
     }
     // What was computed is worth a few milliseconds at the end: the next start finds it.
     let waiting = std::mem::take(&mut shared.lock().to_store);
-    for (key, bytes) in waiting {
-        store(shared, &key, &bytes);
+    for computed in waiting {
+        store(shared, &computed);
     }
 }
 
@@ -66,8 +67,7 @@ struct Found {
     /// `None`: it is in memory already.
     embedding: Option<Embedding>,
     source: EmbeddingSource,
-    /// Bytes to keep on disk.
-    to_store: Option<Vec<u8>>,
+    to_store: Option<ToStore>,
 }
 
 fn encode(shared: &Shared, target: &ViewTarget, ahead: Option<PathBuf>, model: &OpenModel, cancel: &CancelToken) {
@@ -125,8 +125,12 @@ fn find_or_compute(
         }
     };
     let control = EncodeControl { cancel: cancel.clone(), progress: Some(&tell_progress) };
-    let StorableEmbedding { embedding, stored } = encode_storable(segmenter, &prepared, &control)?;
-    let to_store = shared.disk.is_some().then_some(stored);
+    let embedding = segmenter.encode(&prepared, &control)?;
+    let to_store = shared.disk.is_some().then(|| ToStore {
+        key: known.key,
+        embedding: embedding.clone(),
+        segmenter: Arc::clone(&model.segmenter),
+    });
     Ok(Found { known, embedding: Some(embedding), source: EmbeddingSource::Computed, to_store })
 }
 
@@ -138,11 +142,11 @@ fn accept(state: &mut State, target: &ViewTarget, ahead: Option<PathBuf>, found:
         let pinned = state.pinned();
         state.memory.insert(found.known.key, embedding, &pinned);
     }
-    if let Some(bytes) = found.to_store {
+    if let Some(computed) = found.to_store {
         if state.to_store.len() >= MAX_WAITING_FOR_DISK {
             state.to_store.pop_front();
         }
-        state.to_store.push_back((found.known.key, bytes));
+        state.to_store.push_back(computed);
     }
     if state.is_needed(target) {
         if let Some(shown) = state.shown.as_mut().filter(|shown| shown.target.is_same(target)) {
@@ -189,8 +193,10 @@ fn load(shared: &Shared, model: &OpenModel, key: &EmbeddingKey) -> Option<Embedd
     }
 }
 
-fn store(shared: &Shared, key: &EmbeddingKey, bytes: &[u8]) {
-    if let Some(Err(error)) = shared.disk.as_ref().map(|disk| disk.store(key, bytes)) {
+fn store(shared: &Shared, ToStore { key, embedding, segmenter }: &ToStore) {
+    let Some(disk) = &shared.disk else { return };
+    let stored = fenced(|| disk.store(key, &segmenter.store_embedding(embedding).map_err(io::Error::other)?));
+    if let Err(error) = stored.unwrap_or_else(|panic| Err(io::Error::other(panic.to_string()))) {
         shared.tell_cache_trouble("writing", &error);
     }
 }

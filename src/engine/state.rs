@@ -12,7 +12,7 @@ use super::memory_cache::MemoryCache;
 use super::pictures::{KeptPictures, OpenRequest};
 use super::request::{DecodeRequest, ModelOpener, PictureHandle, PictureId};
 use crate::geometry::PixelRect;
-use crate::inference::{CancelToken, EncodedView, Segmenter, ViewFrame};
+use crate::inference::{CancelToken, Embedding, EncodedView, Segmenter, ViewFrame};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,6 +74,13 @@ pub(super) struct RunningEncode {
 pub(super) struct KnownView {
     pub key: EmbeddingKey,
     pub frame: ViewFrame,
+}
+
+/// A computed embedding that is not on the disk yet.
+pub(super) struct ToStore {
+    pub key: EmbeddingKey,
+    pub embedding: Embedding,
+    pub segmenter: Arc<dyn Segmenter>,
 }
 
 /// Neighbours to encode ahead.
@@ -138,7 +145,7 @@ pub(super) enum EncodeTask {
         model: OpenModel,
         cancel: CancelToken,
     },
-    Store(EmbeddingKey, Vec<u8>),
+    Store(ToStore),
     Sweep,
 }
 
@@ -180,7 +187,7 @@ pub(super) struct State {
     pub encoding: Option<RunningEncode>,
     known: HashMap<Place, KnownView>,
     pub memory: MemoryCache,
-    pub to_store: VecDeque<(EmbeddingKey, Vec<u8>)>,
+    pub to_store: VecDeque<ToStore>,
     pub sweep_due: bool,
 
     pub open: Option<OpenRequest>,
@@ -303,8 +310,8 @@ impl State {
         if let Some(target) = needed {
             return Some(self.begin_encode(target, None, model));
         }
-        if let Some((key, bytes)) = self.to_store.pop_front() {
-            return Some(EncodeTask::Store(key, bytes));
+        if let Some(computed) = self.to_store.pop_front() {
+            return Some(EncodeTask::Store(computed));
         }
         if std::mem::take(&mut self.sweep_due) {
             return Some(EncodeTask::Sweep);

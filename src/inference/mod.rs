@@ -10,7 +10,6 @@ mod ops;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
-pub mod storable;
 mod threads;
 mod weights;
 

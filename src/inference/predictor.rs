@@ -9,7 +9,6 @@ use super::segmenter::{
     DecodeQuery, EncodeControl, EncodedView, InferenceError, LabeledPoint, LowResLogits, MaskOutput, PointLabel,
     Segmenter, ViewFrame, field_from_low_res,
 };
-use super::storable::encode_storable;
 use crate::geometry::{ImagePoint, PixelRect};
 use crate::prompt::{Polarity, Prompt, PromptStep};
 use crate::raster::{LogitField, Picture};
@@ -143,7 +142,7 @@ pub fn encode_view(
 ) -> Result<EncodedView, InferenceError> {
     let view = view.unwrap_or(PixelRect::of_size(picture.width, picture.height));
     let prepared = segmenter.prepare(&picture.rgb, picture.width, picture.height, view)?;
-    let embedding = encode_storable(segmenter, &prepared, control)?.embedding;
+    let embedding = segmenter.encode(&prepared, control)?;
     Ok(EncodedView { frame: prepared.frame, embedding })
 }
 

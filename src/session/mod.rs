@@ -338,9 +338,12 @@ impl Session {
             .filter(|name| request.scope == ExportScope::Folder || Some(name) == shown)
             .collect();
         if images.is_empty() {
-            self.warn("There is no object to export yet. Click on one and press Enter to keep it.");
+            let text = "There is no object to export yet. Click on one and press Enter to keep it.";
+            self.last_export = Some(Err(text.to_owned()));
+            self.warn(text);
             return;
         }
+        self.last_export = None;
         let name = match images.len() {
             1 => format!("The export of {}", images[0]),
             count => format!("The export of {count} pictures"),

@@ -2,4 +2,5 @@
 
 mod coco_export;
 mod session;
+mod engine;
 mod tidy;
