@@ -52,7 +52,7 @@ pub fn candidate_thumbnail_ui(
     }
     let visuals = ui.style().interact_selectable(&response, selected);
     let stroke = if selected {
-        Stroke::new(2.0, ui.visuals().selection.bg_fill)
+        Stroke::new(3.0, ui.visuals().selection.stroke.color)
     } else if response.hovered() || response.has_focus() {
         Stroke::new(2.0, visuals.fg_stroke.color)
     } else {

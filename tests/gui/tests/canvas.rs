@@ -150,9 +150,9 @@ fn a_drag_that_falls_into_one_frame_is_a_drag() {
         pressed,
         modifiers: Modifiers::NONE,
     };
-    harness.event(event(pos2(210.0, 160.0), true));
-    harness.event(Event::PointerMoved(pos2(260.0, 190.0)));
-    harness.event(event(pos2(260.0, 190.0), false));
+    // Not `harness.event`: that gives each event a frame of its own.
+    let (from, to) = (pos2(210.0, 160.0), pos2(260.0, 190.0));
+    harness.input_mut().events.extend([event(from, true), Event::PointerMoved(to), event(to, false)]);
     harness.step();
     let rect = ImageRect { x0: 10.0, y0: 10.0, x1: 60.0, y1: 40.0 };
     assert_eq!(harness.state().said, [CanvasAction::Box(rect)]);
@@ -212,10 +212,7 @@ fn a_double_click_is_told_once() {
     };
     harness.hover_at(here);
     harness.step();
-    for _ in 0..2 {
-        harness.event(event(true));
-        harness.event(event(false));
-    }
+    harness.input_mut().events.extend([event(true), event(false), event(true), event(false)]);
     harness.step();
     let want = [CanvasAction::Point { at, polarity: Polarity::Include }, CanvasAction::DoubleClick { at }];
     assert_eq!(harness.state().said, want);
@@ -234,14 +231,17 @@ fn a_picture_with_too_few_bytes_is_refused_in_words() {
 
 // Snapshots: small, animations fixed, no cursor.
 
-const WINDOW: (u32, u32) = (640, 400);
-
 fn still() -> CanvasOptions {
     CanvasOptions { time_secs: Some(0.25), ..Default::default() }
 }
 
-fn snapshot(name: &str, theme: Theme, act: impl FnMut(&mut egui::Ui, &mut CanvasRenderer) + 'static) {
-    let mut harness: Harness<'static, Stage> = stage(WINDOW, theme, act);
+fn snapshot(
+    name: &str,
+    window: (u32, u32),
+    theme: Theme,
+    act: impl FnMut(&mut egui::Ui, &mut CanvasRenderer) + 'static,
+) {
+    let mut harness: Harness<'static, Stage> = stage(window, theme, act);
     harness.run();
     harness.snapshot(name);
 }
@@ -257,7 +257,7 @@ fn point(x: f32, y: f32, polarity: Polarity, waiting: bool) -> CanvasPoint {
 #[test]
 fn looks_draft() {
     let (picture, field) = (still_life(), ball());
-    snapshot("canvas_draft", Theme::Dark, move |ui, renderer| {
+    snapshot("canvas_draft", (640, 400), Theme::Dark, move |ui, renderer| {
         let points = [point(190.0, 120.0, Polarity::Include, false), point(380.0, 200.0, Polarity::Exclude, false)];
         let rect = ImageRect { x0: 130.0, y0: 60.0, x1: 270.0, y1: 200.0 };
         canvas_ui(
@@ -281,7 +281,7 @@ fn looks_instances() {
     let size = (picture.width, picture.height);
     let (ball, cube) = (disc_mask(size, (200.0, 130.0), 60.0), box_mask(size, 330..450, 150..260));
     let stone = disc_mask(size, (250.0, 170.0), 30.0);
-    snapshot("canvas_instances", Theme::Light, move |ui, renderer| {
+    snapshot("canvas_instances", (640, 400), Theme::Light, move |ui, renderer| {
         let instance = |key, mask, color| CanvasInstance { key, mask, color, hidden: false, selected: key == 2 };
         let instances =
             [instance(1, &ball, [255, 140, 0]), instance(2, &cube, [0, 170, 90]), instance(3, &stone, [170, 60, 220])];
@@ -311,7 +311,7 @@ fn looks_minified() {
         let wave = ((dx * dx + dy * dy) * (std::f32::consts::PI / 2.0 / 1200.0)).cos();
         [(127.5 + 127.5 * wave) as u8; 3]
     });
-    snapshot("canvas_minified", Theme::Dark, move |ui, renderer| {
+    snapshot("canvas_minified", (320, 240), Theme::Dark, move |ui, renderer| {
         canvas_ui(ui, renderer, &CanvasInput { picture: Some(&rings), options: still(), ..Default::default() });
     });
 }
@@ -321,7 +321,7 @@ fn looks_zoomed() {
     let picture = still_life();
     let ball = disc_mask((520, 340), (200.0, 130.0), 60.0);
     let field = disc_field(PixelRect { x: 150, y: 170, width: 40, height: 30 }, (64, 64), (172.0, 196.0), 7.0);
-    snapshot("canvas_zoomed", Theme::Light, move |ui, renderer| {
+    snapshot("canvas_zoomed", (640, 400), Theme::Light, move |ui, renderer| {
         let instances = [CanvasInstance { key: 1, mask: &ball, color: [255, 230, 0], hidden: false, selected: false }];
         canvas_ui(
             ui,
@@ -343,7 +343,7 @@ fn looks_zoomed() {
 fn looks_preview_and_candidates() {
     let (picture, field) = (still_life(), ball());
     let larger = disc_field(PixelRect::of_size(520, 340), (64, 64), (220.0, 150.0), 90.0);
-    snapshot("canvas_preview", Theme::Dark, move |ui, renderer| {
+    snapshot("canvas_preview", (640, 400), Theme::Dark, move |ui, renderer| {
         let mask = |field| CanvasMask { field, threshold: 0.0, color: [250, 170, 40] };
         egui::Panel::right("candidates").exact_size(150.0).show(ui, |ui| {
             let region = maskwright::ui::canvas::candidates_region(&[mask(&field), mask(&larger)], (520, 340));

@@ -194,7 +194,8 @@ fn a_draft_mask_matches_its_twin() {
                 (view_of_small_field(), threshold, outline),
                 (disc_field(PixelRect::of_size(520, 340), (64, 64), (200.0, 130.0), 60.0), threshold, Outline::Line),
             ];
-            check(scene, 2.5, 0);
+            // Where the stripes turn, rounding may decide for either direction.
+            check(scene, 2.5, 4);
         }
     }
 }

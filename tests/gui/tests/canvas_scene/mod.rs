@@ -28,8 +28,7 @@ pub fn still_life() -> Picture {
         } else if y < 200 {
             [150 + (y / 3) as u8, 190 + (y / 5) as u8, 230]
         } else {
-            let grain = (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729)) % 24;
-            [90 + grain as u8, 120 + grain as u8, 60 + (y % 40) as u8]
+            [90 + (x / 13) as u8, 120 + (y / 8) as u8, 60 + (y % 40) as u8]
         }
     })
 }
