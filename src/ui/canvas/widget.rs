@@ -10,9 +10,6 @@ use std::time::Duration;
 
 /// Zoom a point of wheel movement; a notch of a usual wheel is 40 points.
 const WHEEL_ZOOM: f32 = 0.005;
-/// What the picture lies on: neutral greys, apart from black and from white, so that its edges are seen.
-const DARK_DESK: Color32 = Color32::from_gray(24);
-const LIGHT_DESK: Color32 = Color32::from_gray(208);
 /// Animations are drawn this often.
 const ANIMATION_STEP: Duration = Duration::from_millis(66);
 
@@ -22,7 +19,6 @@ pub fn canvas_ui(ui: &mut Ui, renderer: &mut CanvasRenderer, input: &CanvasInput
     let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), "Canvas"));
     renderer.show(input.picture, input.instances);
-    ui.painter().rect_filled(rect, 0.0, if ui.visuals().dark_mode { DARK_DESK } else { LIGHT_DESK });
 
     let Some(picture) = input.picture.filter(|p| p.width > 0 && p.height > 0) else {
         paint_notes(ui, rect, renderer.notice().filter(|_| input.picture.is_some()), input.hint);

@@ -346,3 +346,58 @@ fn the_renderers_own_thread_brings_the_picture_in_a_few_frames() {
     let got = pixels(&mut harness);
     assert_eq!(got[5 * 320 + 9], picture.rgb[(5 * 1500 + 9) * 3..][..3]);
 }
+
+#[test]
+fn a_picture_wider_than_the_devices_textures_is_shown_smaller_and_says_so() {
+    let wide = canvas_scene::picture(9000, 60, |x, _| if x < 4500 { [250, 10, 10] } else { [10, 10, 250] });
+    let size = (wide.width, wide.height);
+    let right = box_mask(size, 4500..9000, 0..60);
+    let scene = |zoom| {
+        let mut scene = Scene::new(wide.clone(), (10.0 - 4400.0 * zoom, 20.0), zoom);
+        scene.masks = vec![(1, right.clone(), [0, 250, 0], false, false)];
+        scene.outlines = false;
+        scene
+    };
+    // The default device takes 8192.
+    let (mut harness, _) = theatre(scene(1.0));
+    let got = pixels(&mut harness);
+    let notice = harness.state().renderer.notice().expect("it says so");
+    assert!(notice.contains("1/2"), "{notice}");
+    let row = &got[40 * SIZE.0 as usize..][..SIZE.0 as usize];
+    assert_eq!((row[9], row[108]), ([250, 10, 10], [250, 10, 10]), "the border stays where it was");
+    assert_eq!(row[113], [6, 106, 150], "0.4 of green over blue");
+
+    // Asked for what the adapter has, it takes the picture as it is (software adapters have 16384).
+    let mut setup = egui_kittest::wgpu::default_wgpu_setup();
+    maskwright::render::raise_texture_limit(&mut setup);
+    let scene = scene(1.0);
+    let mut harness = canvas_scene::builder(SIZE, egui::Theme::Dark).wgpu_setup(setup).build_eframe(|cc| Stage {
+        renderer: CanvasRenderer::new_inline(cc.wgpu_render_state.as_ref()),
+        act: Box::new(move |ui, renderer| scene.show(ui, renderer)),
+    });
+    pixels(&mut harness);
+    assert_eq!(harness.state().renderer.notice(), None);
+}
+
+#[test]
+fn a_refused_gpu_call_is_reported_and_does_not_end_the_process() {
+    let (problems, reported) = std::sync::mpsc::channel();
+    let _harness = canvas_scene::builder(SIZE, egui::Theme::Dark).wgpu().build_eframe(move |cc| {
+        use eframe::egui_wgpu::wgpu;
+        let state = cc.wgpu_render_state.as_ref().expect("a GPU renderer");
+        maskwright::render::watch_device(&state.device, move |problem| drop(problems.send(problem)));
+        let _refused = state.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("too wide"),
+            size: wgpu::Extent3d { width: 1 << 20, height: 1, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::R8Unorm,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING,
+            view_formats: &[],
+        });
+        Stage { renderer: CanvasRenderer::new_inline(None), act: Box::new(|_, _| ()) }
+    });
+    let problem = reported.try_recv().expect("the call was refused at once");
+    assert!(matches!(problem, maskwright::render::GpuProblem::Refused(_)), "{problem}");
+}
