@@ -1,3 +1,4 @@
 //! The headless tier in one binary: everything that needs no window.
 
+mod coco_export;
 mod tidy;
