@@ -239,9 +239,13 @@ fn snapshot(
     name: &str,
     window: (u32, u32),
     theme: Theme,
-    act: impl FnMut(&mut egui::Ui, &mut CanvasRenderer) + 'static,
+    mut act: impl FnMut(&mut egui::Ui, &mut CanvasRenderer) + 'static,
 ) {
-    let mut harness: Harness<'static, Stage> = stage(window, theme, act);
+    let desk = egui::Color32::from_gray(if theme == Theme::Dark { 24 } else { 208 });
+    let mut harness: Harness<'static, Stage> = stage(window, theme, move |ui, renderer| {
+        ui.painter().rect_filled(ui.max_rect(), 0.0, desk);
+        act(ui, renderer);
+    });
     harness.run();
     harness.snapshot(name);
 }
