@@ -46,12 +46,16 @@ fn fragment_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f3
 
     // Signed distance to the contour in physical pixels, from the slope of the same four values.
     let slope = vec2<f32>((v10 - v00) * (1.0 - f.y) + (v11 - v01) * f.y, bottom - top) * cells_a_pixel / view.zoom_px;
-    let distance_px = (logit - field.threshold) / max(length(slope), 1e-6);
+    let steepness = max(length(slope), 1e-6);
+    let distance_px = (logit - field.threshold) / steepness;
     let inside = clamp(distance_px + 0.5, 0.0, 1.0);
     let line = select(0.0, clamp(field.outline_half_px + 0.5 - abs(distance_px), 0.0, 1.0), field.outline_half_px > 0.0);
 
-    // Stripes across the screen look like dashes along the line. Their flanks are one pixel soft.
-    let along = fract((position.x + position.y) / field.dash_period_px - field.dash_phase);
+    // Stripes across the screen look like dashes along the line; where the line runs along the stripes, the stripes
+    // are turned. Their flanks are one pixel soft.
+    let turned = slope.x * slope.y > 0.35 * steepness * steepness;
+    let stripe = position.x + select(position.y, -position.y, turned);
+    let along = fract(stripe / field.dash_period_px - field.dash_phase);
     let wave = (abs(along - 0.5) * 2.0 - 0.5) * field.dash_period_px * 0.5;
     let dash = mix(field.dash_a, field.dash_b, clamp(wave + 0.5, 0.0, 1.0));
     return output_color(over(dash * line, field.tint * inside));

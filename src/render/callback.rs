@@ -6,6 +6,9 @@
 use super::gpu_types::ViewUniform;
 use egui_wgpu::{Callback, CallbackResources, CallbackTrait, ScreenDescriptor};
 
+/// What egui's painter takes.
+pub type CanvasShape = egui::PaintCallback;
+
 /// The draws of one canvas in one frame.
 pub(super) struct CanvasPaint {
     /// All but the framebuffer's size, which is known only when the frame is drawn.
@@ -18,7 +21,7 @@ pub(super) struct CanvasPaint {
 
 impl CanvasPaint {
     /// As a shape for egui's painter, cut to a rectangle in logical points: x, y, width, height.
-    pub fn into_shape(self, rect: [f32; 4]) -> egui::PaintCallback {
+    pub fn into_shape(self, rect: [f32; 4]) -> CanvasShape {
         let rect = egui::Rect::from_min_size(egui::pos2(rect[0], rect[1]), egui::vec2(rect[2], rect[3]));
         Callback::new_paint_callback(rect, self)
     }

@@ -3,7 +3,7 @@
 //! Invariant: no call waits for anything; what is not uploaded yet is missing from the frame, and the next frame is
 //! asked for.
 
-use super::callback::CanvasPaint;
+use super::callback::{CanvasPaint, CanvasShape};
 use super::field_layer::FieldLayer;
 use super::gpu_types::ViewUniform;
 use super::instance_layer::InstanceLayer;
@@ -239,7 +239,7 @@ impl CanvasRenderer {
     }
 
     /// Draws what [`CanvasRenderer::show`] was given, as a shape for egui's painter. `None` while there is nothing.
-    pub fn paint(&mut self, draw: &SceneDraw<'_>) -> Option<egui::PaintCallback> {
+    pub fn paint(&mut self, draw: &SceneDraw<'_>) -> Option<CanvasShape> {
         let gpu = self.gpu.as_ref()?;
         let picture = self.picture.as_ref()?;
         let layer = self.picture_layer.as_ref()?;

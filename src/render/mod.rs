@@ -26,6 +26,7 @@ mod setup;
 pub mod twin;
 mod worker;
 
+pub use callback::CanvasShape;
 pub use canvas::{CanvasInstance, CanvasRenderer, MaskDraw, Outline, SceneDraw, view_uniform};
 pub use field_layer::field_uniform;
 pub use mipmaps::{UploadBuffer, UploadLimits, prepare_upload};

@@ -69,12 +69,15 @@ pub fn mask_overlay(view: &ViewUniform, uniform: &FieldUniform, field: &LogitFie
     }
     let logit = field.sample(at);
     let slope = slope(field, at);
-    let length = (slope[0] / view.zoom_px).hypot(slope[1] / view.zoom_px);
-    let distance_px = (logit - uniform.threshold) / length.max(1e-6);
+    let slope = slope.map(|s| s / view.zoom_px);
+    let steepness = slope[0].hypot(slope[1]).max(1e-6);
+    let distance_px = (logit - uniform.threshold) / steepness;
     let inside = (distance_px + 0.5).clamp(0.0, 1.0);
     let half = uniform.outline_half_px;
     let line = if half > 0.0 { (half + 0.5 - distance_px.abs()).clamp(0.0, 1.0) } else { 0.0 };
-    let along = (position[0] + position[1]) / uniform.dash_period_px - uniform.dash_phase;
+    let turned = slope[0] * slope[1] > 0.35 * steepness * steepness;
+    let stripe = position[0] + if turned { -position[1] } else { position[1] };
+    let along = stripe / uniform.dash_period_px - uniform.dash_phase;
     let along = along - along.floor();
     let wave = ((along - 0.5).abs() * 2.0 - 0.5) * uniform.dash_period_px * 0.5;
     let mix = (wave + 0.5).clamp(0.0, 1.0);

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_message_and_the_next_job_runs() {
         let (woken, wakes) = channel();
-        let mut worker = Worker::threaded(Arc::new(move || drop(woken.send(()))));
+        let mut worker = Worker::threaded(Arc::new(move || woken.send(()).expect("the test waits")));
         // Too few bytes for its size: the only way to make the work fail.
         let broken = Picture { width: 0, height: 9, rgb: Vec::new().into(), notes: Vec::new() };
         let limits = UploadLimits { max_side: 2, max_texels: 1 };

@@ -1,6 +1,6 @@
 //! The headless tier in one binary: everything that needs no window, no display and no network.
 
 mod coco_export;
-mod session;
 mod engine;
+mod session;
 mod tidy;

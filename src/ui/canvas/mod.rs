@@ -34,6 +34,7 @@
 //!   last `canvas_ui` call has set up, so the picture is uploaded once:
 //!   `candidate_thumbnail_ui(ui, &mut renderer, "Candidate 1", size, selected, region, mask) -> Response`, where
 //!   [`candidates_region`] finds one region that shows all candidates.
+//! - The canvas paints no background: the fill of the panel around it shows beside the picture.
 //! - [`CanvasRenderer::notice`] is a sentence where the picture is shown at less than its own pixels, or not at all.
 //!
 //! Invariant: nothing here changes a document or starts work; the canvas keeps only the gesture in progress.

@@ -24,7 +24,8 @@ pub fn candidate_thumbnail_ui(
     }
     let painter = ui.painter_at(rect.expand(1.0));
     painter.rect_filled(rect, 2.0, ui.visuals().extreme_bg_color);
-    let inner = rect.shrink(3.0);
+    // A gap of the background parts the frame from the picture, whatever their colours.
+    let inner = rect.shrink(5.0);
     let pixels_per_point = ui.pixels_per_point();
     let area = CanvasArea {
         origin: ScreenPoint { x: inner.left(), y: inner.top() },
@@ -52,7 +53,7 @@ pub fn candidate_thumbnail_ui(
     }
     let visuals = ui.style().interact_selectable(&response, selected);
     let stroke = if selected {
-        Stroke::new(2.0, ui.visuals().selection.bg_fill)
+        Stroke::new(3.0, ui.visuals().selection.stroke.color)
     } else if response.hovered() || response.has_focus() {
         Stroke::new(2.0, visuals.fg_stroke.color)
     } else {

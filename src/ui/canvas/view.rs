@@ -65,26 +65,24 @@ impl CanvasView {
     /// Where the picture lies on the screen. Its corner is put on a whole physical pixel, so that 1:1 and whole-number
     /// zooms are exact.
     pub fn image_from_screen(self, area: CanvasArea, size: (u32, u32)) -> ImageFromScreen {
-        let exact = self.unsnapped(area, size);
-        let snap = |v: f32| (v * area.pixels_per_point).round() / area.pixels_per_point;
-        ImageFromScreen { origin: ScreenPoint { x: snap(exact.origin.x), y: snap(exact.origin.y) }, ..exact }
-    }
-
-    /// Zooming in many small steps starts from here, or the snapping would add up to a drift.
-    fn unsnapped(self, area: CanvasArea, size: (u32, u32)) -> ImageFromScreen {
         let (zoom, center, middle) = (self.zoom(area, size), self.clamped(area, size).center(size), area.center());
-        ImageFromScreen { origin: ScreenPoint { x: middle.x - center.x * zoom, y: middle.y - center.y * zoom }, zoom }
+        let snap = |v: f32| (v * area.pixels_per_point).round() / area.pixels_per_point;
+        let origin = ScreenPoint { x: snap(middle.x - center.x * zoom), y: snap(middle.y - center.y * zoom) };
+        ImageFromScreen { origin, zoom }
     }
 
     /// Zoomed by `factor`, the picture point under `anchor` staying where it is as far as the limits allow.
     pub fn zoomed_at(self, area: CanvasArea, size: (u32, u32), anchor: ScreenPoint, factor: f32) -> Self {
-        let before = self.unsnapped(area, size);
-        let zoom = clamp_zoom(before.zoom * factor, area, size);
-        if zoom == before.zoom {
+        let (before, center, middle) = (self.zoom(area, size), self.clamped(area, size).center(size), area.center());
+        let zoom = clamp_zoom(before * factor, area, size);
+        if zoom == before {
             return self;
         }
-        let after = before.zoomed_at(anchor, zoom);
-        Self::At { center: after.image_from_screen(area.center()), zoom }.clamped(area, size)
+        // From the middle and not from the picture's far-off corner, which would cost precision. Nor from the snapped
+        // view, or many small steps would add up to a drift.
+        let kept = 1.0 / before - 1.0 / zoom;
+        let center = ImagePoint::new(center.x + (anchor.x - middle.x) * kept, center.y + (anchor.y - middle.y) * kept);
+        Self::At { center, zoom }.clamped(area, size)
     }
 
     /// Moved so that the picture follows a pointer that moved by this many logical points.

@@ -19,7 +19,6 @@ pub fn canvas_ui(ui: &mut Ui, renderer: &mut CanvasRenderer, input: &CanvasInput
     let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, ui.is_enabled(), "Canvas"));
     renderer.show(input.picture, input.instances);
-    ui.painter().rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
 
     let Some(picture) = input.picture.filter(|p| p.width > 0 && p.height > 0) else {
         paint_notes(ui, rect, renderer.notice().filter(|_| input.picture.is_some()), input.hint);
