@@ -1,11 +1,18 @@
 //! Layer 0: pixels, as pure functions on plain data. Nothing here knows of models, files' meaning or windows.
 
 mod bitmap;
+mod decode;
 mod logits;
 mod mask;
 mod picture;
+mod resize;
 
 pub use bitmap::Bitmap;
+pub use decode::{
+    MAX_DECODED_BYTES, MAX_FILE_BYTES, MAX_SIDE, PictureError, decode_picture, decode_picture_bytes, is_picture_path,
+    picture_extensions,
+};
 pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
 pub use picture::{Picture, PictureNote};
+pub use resize::resize_rgb;
