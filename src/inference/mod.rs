@@ -2,12 +2,13 @@
 
 mod device;
 pub mod fake;
+mod mask_prompt;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
 mod weights;
 
-pub use predictor::{Candidate, Candidates, Replay, predict};
+pub use predictor::{Candidate, Candidates, Replay, encode_view, predict};
 pub use segmenter::{
     CancelToken, DecodeQuery, Embedding, EncodeControl, EncodedView, InferenceError, LabeledPoint, LowResLogits,
     MaskOutput, PointLabel, PreparedView, Segmenter, SegmenterInfo, ViewFrame,
