@@ -8,7 +8,7 @@ use super::demo_photos::{self, DemoPhoto, PHOTOS};
 use super::exit::{Failure, Outcome};
 use super::files::{self, CocoObject, CocoPicture};
 use super::objects::{Found, find_objects};
-use super::output::write_file;
+use super::output::make_folder;
 use super::report::{MaskReport, SegmentReport, bbox, milliseconds, print_json, print_text};
 use super::window::{self, WindowRequest};
 use crate::inference::Segmenter;
@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 const ANNOTATIONS: &str = "annotations.json";
 /// The picture that shows all of it.
 const CONTACT_SHEET: &str = "contact-sheet.png";
+/// The folder of the masks.
+const MASKS: &str = "masks";
 
 /// Show the main job, clicks to masks to COCO, on photos that the program carries
 ///
@@ -93,17 +95,16 @@ pub(super) fn run_headless(arguments: &DemoArguments, reason: Option<&str>) -> O
     let results = PHOTOS.iter().map(|photo| answer(&*segmenter, photo)).collect::<Outcome<Vec<_>>>()?;
 
     let folder = &arguments.output;
-    let annotations = files::encode_coco(&coco_pictures(&results))?;
-    let sheet = files::encode_picture(&contact_sheet(&results.iter().map(sheet_row).collect::<Vec<_>>()))?;
+    let sheet = contact_sheet(&results.iter().map(sheet_row).collect::<Vec<_>>());
     demo_photos::unpack(folder)?;
+    make_folder(&folder.join(MASKS))?;
     for result in &results {
         for (object, found) in result.photo.objects.iter().zip(&result.found.objects) {
-            let path = folder.join(mask_name(result.photo, object.label));
-            write_file(&path, &files::encode_mask(&found.chosen().mask)?)?;
+            files::write_mask(&folder.join(mask_name(result.photo, object.label)), &found.chosen().mask)?;
         }
     }
-    write_file(&folder.join(CONTACT_SHEET), &sheet)?;
-    write_file(&folder.join(ANNOTATIONS), &annotations)?;
+    files::write_picture(&folder.join(CONTACT_SHEET), &sheet)?;
+    files::write_coco(&folder.join(ANNOTATIONS), &coco_pictures(&results))?;
 
     let report = DemoReport {
         annotations: folder.join(ANNOTATIONS).display().to_string(),
@@ -133,23 +134,18 @@ fn answer(segmenter: &dyn Segmenter, photo: &'static DemoPhoto) -> Outcome<DemoR
 /// `masks/chelsea-cat.png`.
 fn mask_name(photo: &DemoPhoto, label: &str) -> PathBuf {
     let stem = photo.file_name.split('.').next().unwrap_or(photo.file_name);
-    Path::new("masks").join(format!("{stem}-{label}.png"))
+    Path::new(MASKS).join(format!("{stem}-{label}.png"))
 }
 
 fn coco_pictures(results: &[DemoResult]) -> Vec<CocoPicture<'_>> {
-    let objects = |result: &DemoResult| -> Vec<_> {
-        let labelled = result.photo.objects.iter().zip(&result.found.objects);
-        labelled.map(|(object, found)| (Some(object.label), found)).collect()
-    };
     results
         .iter()
         .map(|result| CocoPicture {
             file_name: result.photo.file_name.to_owned(),
             width: result.picture.width,
             height: result.picture.height,
-            objects: objects(result)
-                .into_iter()
-                .map(|(label, found)| CocoObject { label, mask: &found.chosen().mask })
+            objects: (result.photo.objects.iter().zip(&result.found.objects))
+                .map(|(object, found)| CocoObject { label: Some(object.label), mask: &found.chosen().mask })
                 .collect(),
         })
         .collect()

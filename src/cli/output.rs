@@ -1,12 +1,9 @@
-//! Where results go: names for one file or several, and writing them.
+//! Where results go: names for one file or several, and their folders.
 //!
-//! Invariant: everything is computed before the first byte is written, each file appears whole or not at all, and the
-//! picture that was read is never overwritten.
+//! Invariant: names are known before anything is computed, and the picture that was read is never overwritten.
 
 use super::exit::{Failure, Outcome};
-use crate::atomic_file::write_atomically;
 use clap::ValueEnum;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What `segment` writes.
@@ -89,34 +86,30 @@ impl OutputPlan {
     }
 }
 
-/// Writes all files, making folders as needed.
+/// Makes the places of results ready: their folders are made, and none is the picture that was read.
 ///
 /// # Errors
-/// A file that would replace `picture`; a place that cannot be written.
-pub fn write_all(files: &[(PathBuf, Vec<u8>)], picture: &Path) -> Outcome<()> {
+/// A result that would replace `picture`; a folder that cannot be made.
+pub fn prepare_places<'a>(results: impl Iterator<Item = &'a PathBuf> + Clone, picture: &Path) -> Outcome<()> {
     let same_file = |path: &Path| match (path.canonicalize(), picture.canonicalize()) {
         (Ok(there), Ok(input)) => there == input,
         _ => false,
     };
-    if let Some((path, _)) = files.iter().find(|(path, _)| same_file(path)) {
+    if let Some(path) = results.clone().find(|path| same_file(path)) {
         return Err(Failure::usage(format!("{} is the picture itself; choose another -o", path.display())));
     }
-    for (path, bytes) in files {
-        write_file(path, bytes)?;
+    for folder in results.filter_map(|path| path.parent()).filter(|folder| !folder.as_os_str().is_empty()) {
+        make_folder(folder)?;
     }
     Ok(())
 }
 
-/// Writes one file, making its folder if needed.
+/// Makes a folder and those above it; one that is there already is fine.
 ///
 /// # Errors
-/// The place cannot be written.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| write_atomically(path, |to| to.write_all(bytes)))
-        .map_err(|error| Failure::writing(path, error))
+/// The folder cannot be made.
+pub fn make_folder(folder: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, error))
 }
 
 #[cfg(test)]
@@ -162,11 +155,11 @@ mod tests {
         let picture = folder.path().join("cat.png");
         std::fs::write(&picture, b"the picture").unwrap();
         let roundabout = folder.path().join(".").join("cat.png");
-        let files = vec![(folder.path().join("other.png"), b"x".to_vec()), (roundabout, b"y".to_vec())];
-        assert_eq!(write_all(&files, &picture).unwrap_err().exit, Exit::Usage);
+        let files = [folder.path().join("new").join("other.png"), roundabout];
+        assert_eq!(prepare_places(files.iter(), &picture).unwrap_err().exit, Exit::Usage);
         assert_eq!(std::fs::read(&picture).unwrap(), b"the picture");
-        assert!(!folder.path().join("other.png").exists(), "nothing was written");
-        write_all(&files[..1], &picture).unwrap();
-        assert!(folder.path().join("other.png").exists());
+        assert!(!folder.path().join("new").exists(), "nothing was made");
+        prepare_places(files[..1].iter(), &picture).unwrap();
+        assert!(folder.path().join("new").is_dir());
     }
 }

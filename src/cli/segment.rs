@@ -4,8 +4,9 @@
 //! ends the run with a code and a text and leaves no file.
 
 use super::exit::{Failure, Outcome};
+use super::files::{self, CocoObject, CocoPicture};
 use super::objects::{FoundMask, FoundObject, find_objects};
-use super::output::{OutputFormat, OutputPlan, write_all};
+use super::output::{OutputFormat, OutputPlan, prepare_places};
 use super::prompt_arguments::{PromptArgument, PromptArguments, parse_rect};
 use super::report::{MaskReport, SegmentReport, bbox, milliseconds, print_json, print_text};
 use crate::geometry::{ImagePoint, ImageRect, PixelRect};
@@ -65,7 +66,7 @@ pub(super) struct ChosenMask<'a> {
 pub fn run(arguments: &SegmentArguments) -> Outcome<()> {
     let objects = check_usage(arguments)?;
     let plan = OutputPlan::new(&arguments.output, arguments.format, &arguments.image)?;
-    let picture = super::files::read_picture(&arguments.image)?;
+    let picture = files::read_picture(&arguments.image)?;
     let view = arguments.region.map(|region| clip_region(region, &picture)).transpose()?;
     let choice = arguments.choose.map(|number| usize::from(number) - 1);
     let prompts = objects
@@ -89,8 +90,8 @@ pub fn run(arguments: &SegmentArguments) -> Outcome<()> {
             (true, false) => plan.numbered(index + 1),
         })
         .collect();
-    let files = super::files::encode(arguments.format, &arguments.image, &picture, &masks, &names)?;
-    write_all(&files, &arguments.image)?;
+    prepare_places(names.iter(), &arguments.image)?;
+    write_results(arguments, &picture, &masks, &names)?;
 
     let report = SegmentReport {
         width: picture.width,
@@ -167,18 +168,7 @@ fn checked_step(step: &PromptArgument, picture: &Picture, view: Option<PixelRect
             Ok(PromptStep::Box(clipped))
         }
         PromptArgument::Mask(path) => {
-            let mask = super::files::read_mask(path)?;
-            if (mask.width(), mask.height()) != (picture.width, picture.height) {
-                return Err(Failure::input_text(format!(
-                    "{}: the mask is {} x {} pixels, the upright picture {} x {}; a mask must have the picture's size",
-                    path.display(),
-                    mask.width(),
-                    mask.height(),
-                    picture.width,
-                    picture.height
-                )));
-            }
-            Ok(PromptStep::Mask(mask))
+            files::read_mask(path, picture.width, picture.height).map(PromptStep::Mask)
         }
     }
 }
@@ -231,6 +221,31 @@ fn choose_masks<'a>(objects: &'a [FoundObject], arguments: &'a SegmentArguments)
         }
     }
     Ok(masks)
+}
+
+/// Writes what the format asks for; each file appears whole or not at all.
+fn write_results(
+    arguments: &SegmentArguments,
+    picture: &Picture,
+    masks: &[ChosenMask<'_>],
+    names: &[PathBuf],
+) -> Outcome<()> {
+    let image_name = arguments.image.file_name().unwrap_or(arguments.image.as_os_str()).to_string_lossy();
+    match arguments.format {
+        OutputFormat::Png => {
+            masks.iter().zip(names).try_for_each(|(mask, name)| files::write_mask(name, &mask.found.mask))
+        }
+        OutputFormat::Cutout => {
+            masks.iter().zip(names).try_for_each(|(mask, name)| files::write_cut_out(name, picture, &mask.found.mask))
+        }
+        OutputFormat::RleJson => files::write_rle_json(&names[0], &image_name, picture, masks),
+        OutputFormat::Coco => {
+            let object = |mask: &ChosenMask<'_>| CocoObject { label: mask.label, mask: &mask.found.mask };
+            let (width, height) = (picture.width, picture.height);
+            let objects = masks.iter().map(object).collect();
+            files::write_coco(&names[0], &[CocoPicture { file_name: image_name.into_owned(), width, height, objects }])
+        }
+    }
 }
 
 fn mask_report(mask: &ChosenMask<'_>, name: &Path) -> MaskReport {

@@ -114,3 +114,8 @@ pub fn assert_coco_masks(path: &Path, masks: &[&Mask]) {
         assert_eq!((&annotation["area"], &annotation["iscrowd"]), (&mask.area().into(), &0.into()));
     }
 }
+
+/// Reads a mask file that must have this size.
+pub fn mask_of_size(path: &Path, width: u32, height: u32) -> Mask {
+    maskwright::raster::read_mask_file(path, width, height).expect("a mask file")
+}

@@ -41,13 +41,28 @@ pub(super) fn reaches_its_end(format: ImageFormat, bytes: &[u8]) -> bool {
     match format {
         ImageFormat::Jpeg => jpeg_reaches_its_end(bytes),
         ImageFormat::Png => png_reaches_its_end(bytes),
-        // The length after "RIFF"; writers disagree on whether it counts the last padding byte.
-        ImageFormat::WebP => match bytes.get(4..8) {
-            Some(&[a, b, c, d]) => bytes.len() as u64 + 1 >= 8 + u64::from(u32::from_le_bytes([a, b, c, d])),
-            _ => false,
-        },
+        ImageFormat::WebP => webp_reaches_its_end(bytes),
         _ => true,
     }
+}
+
+fn webp_reaches_its_end(bytes: &[u8]) -> bool {
+    let length_at = |at: usize| match bytes.get(at..at + 4) {
+        Some(&[a, b, c, d]) => Some(u32::from_le_bytes([a, b, c, d]) as usize),
+        _ => None,
+    };
+    let Some(end) = length_at(4).map(|length| length.saturating_add(8)) else { return false };
+    let mut at = 12usize;
+    while at.saturating_add(8) <= end {
+        let Some(length) = length_at(at + 4) else { return false };
+        // Chunks are padded to even lengths, but not every writer pads the last.
+        at = at.saturating_add(8).saturating_add(length);
+        if at > bytes.len() {
+            return false;
+        }
+        at += at % 2;
+    }
+    true
 }
 
 fn png_reaches_its_end(bytes: &[u8]) -> bool {

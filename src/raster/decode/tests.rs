@@ -249,7 +249,11 @@ fn a_file_cut_anywhere_is_an_error_or_a_picture_and_never_a_panic() {
         let mut refused = 0;
         for length in 0..bytes.len() {
             match decode_picture_bytes(&name, &bytes[..length]) {
-                Ok(cut) => assert_eq!(Some((cut.width, cut.height)), whole.as_ref().ok().map(|w| (w.width, w.height))),
+                Ok(cut) => {
+                    let whole = whole.as_ref().ok().map(|w| (w.width, w.height));
+                    assert_eq!(Some((cut.width, cut.height)), whole, "{name} cut at {length} of {}", bytes.len());
+                }
+
                 Err(error) => {
                     refused += 1;
                     let text = error.to_string();
