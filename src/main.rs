@@ -13,8 +13,7 @@ fn main() -> ExitCode {
 #[cfg(feature = "gui")]
 fn open_window(request: cli::WindowRequest) -> ExitCode {
     use maskwright::app::{self, LaunchOptions};
-    let options =
-        LaunchOptions { paths: request.paths.clone(), demo: request.demo, model: request.model.clone() };
+    let options = LaunchOptions { paths: request.paths.clone(), demo: request.demo, model: request.model.clone() };
     match app::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::window_failed(request, &format_args!("{error:#}")),

@@ -6,11 +6,12 @@
 use super::contact_sheet::{SheetObject, SheetRow, contact_sheet};
 use super::demo_photos::{self, DemoPhoto, PHOTOS};
 use super::exit::{Failure, Outcome};
-use super::files::{self, CocoObject, CocoPicture};
+use super::files;
 use super::objects::{Found, find_objects};
 use super::output::make_folder;
 use super::report::{MaskReport, SegmentReport, bbox, milliseconds, print_json, print_text};
 use super::window::{self, WindowRequest};
+use crate::formats::coco::CocoImage;
 use crate::inference::Segmenter;
 use crate::prompt::Prompt;
 use crate::raster::{Picture, decode_picture_bytes};
@@ -104,7 +105,7 @@ pub(super) fn run_headless(arguments: &DemoArguments, reason: Option<&str>) -> O
         }
     }
     files::write_picture(&folder.join(CONTACT_SHEET), &sheet)?;
-    files::write_coco(&folder.join(ANNOTATIONS), &coco_pictures(&results))?;
+    files::write_coco(&folder.join(ANNOTATIONS), results.iter().map(coco_image).collect())?;
 
     let report = DemoReport {
         annotations: folder.join(ANNOTATIONS).display().to_string(),
@@ -137,18 +138,16 @@ fn mask_name(photo: &DemoPhoto, label: &str) -> PathBuf {
     Path::new(MASKS).join(format!("{stem}-{label}.png"))
 }
 
-fn coco_pictures(results: &[DemoResult]) -> Vec<CocoPicture<'_>> {
-    results
-        .iter()
-        .map(|result| CocoPicture {
-            file_name: result.photo.file_name.to_owned(),
-            width: result.picture.width,
-            height: result.picture.height,
-            objects: (result.photo.objects.iter().zip(&result.found.objects))
-                .map(|(object, found)| CocoObject { label: Some(object.label), mask: &found.chosen().mask })
-                .collect(),
-        })
-        .collect()
+fn coco_image(result: &DemoResult) -> CocoImage {
+    let labelled = result.photo.objects.iter().zip(&result.found.objects);
+    CocoImage {
+        file_name: result.photo.file_name.to_owned(),
+        width: result.picture.width,
+        height: result.picture.height,
+        annotations: labelled
+            .map(|(object, found)| files::coco_annotation(Some(object.label), found.chosen()))
+            .collect(),
+    }
 }
 
 fn sheet_row(result: &DemoResult) -> SheetRow {

@@ -7,7 +7,6 @@ use super::exit::{Failure, Outcome};
 use crate::atomic_file::write_atomically;
 use crate::geometry::{ImagePoint, ImageRect};
 use crate::prompt::{Polarity, Prompt, PromptStep};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// One thing that the demo says about an object.
@@ -35,9 +34,9 @@ impl DemoObject {
     pub fn prompt(&self) -> Prompt {
         let point = |x: &f32, y: &f32, polarity| PromptStep::Point { at: ImagePoint::new(*x, *y), polarity };
         let step = |step: &DemoStep| match step {
-            DemoStep::On(x, y) => point(x, y, Polarity::Include),
-            DemoStep::Off(x, y) => point(x, y, Polarity::Exclude),
-            DemoStep::Box(x0, y0, x1, y1) => PromptStep::Box(ImageRect { x0: *x0, y0: *y0, x1: *x1, y1: *y1 }),
+            On(x, y) => point(x, y, Polarity::Include),
+            Off(x, y) => point(x, y, Polarity::Exclude),
+            Around(x0, y0, x1, y1) => PromptStep::Box(ImageRect { x0: *x0, y0: *y0, x1: *x1, y1: *y1 }),
         };
         Prompt { steps: self.steps.iter().map(step).collect(), ..Prompt::default() }
     }
@@ -110,7 +109,9 @@ pub fn unpack(folder: &Path) -> Outcome<()> {
 pub fn unpack_for_user() -> Outcome<PathBuf> {
     use etcetera::BaseStrategy;
     let places = etcetera::choose_base_strategy().map_err(|error| {
-        Failure::configuration(anyhow::Error::new(error).context("no home folder to put the demo photos in; name a picture"))
+        Failure::configuration(
+            anyhow::Error::new(error).context("no home folder to put the demo photos in; name a picture"),
+        )
     })?;
     let folder = places.data_dir().join("maskwright").join("demo");
     unpack(&folder)?;

@@ -3,39 +3,17 @@
 //! Invariant: each file appears whole or not at all, and each failure knows its exit code.
 
 use super::exit::{Failure, Outcome};
+use super::objects::FoundMask;
 use super::report::bbox;
 use super::segment::ChosenMask;
 use crate::atomic_file::write_atomically;
+use crate::formats::coco::{self, CocoAnnotation, CocoDataset, CocoImage, CocoProfile, CocoWriteError};
 use crate::raster::{
     CutOut, CutOutExtent, Mask, MaskFileError, Picture, PictureError, decode_picture, read_mask_file, rle_to_string,
     write_mask_file, write_rgb_png,
 };
 use serde::Serialize;
-use std::io::Write;
 use std::path::Path;
-
-/// What a COCO file calls an object without a label.
-pub const UNNAMED: &str = "object";
-
-/// One picture of a COCO file.
-pub struct CocoPicture<'a> {
-    /// Relative to the COCO file, forward slashes.
-    pub file_name: String,
-    /// Columns of the oriented picture.
-    pub width: u32,
-    /// Rows of the oriented picture.
-    pub height: u32,
-    /// In this order.
-    pub objects: Vec<CocoObject<'a>>,
-}
-
-/// One object of a COCO file.
-pub struct CocoObject<'a> {
-    /// Its category; `None` is [`UNNAMED`].
-    pub label: Option<&'a str>,
-    /// Not empty.
-    pub mask: &'a Mask,
-}
 
 /// The answer of `--format rle-json`.
 #[derive(Serialize)]
@@ -133,6 +111,33 @@ pub(super) fn write_rle_json(path: &Path, image: &str, picture: &Picture, masks:
     let file = RleFile { image: image.to_owned(), width, height, masks: masks.iter().map(mask).collect() };
     let text = serde_json::to_string_pretty(&file).map_err(Failure::retry)?;
     write_atomically(path, |to| writeln!(to, "{text}")).map_err(|error| Failure::writing(path, error))
+}
+
+/// An object for a COCO file; without a label the writer calls it "unlabelled".
+pub fn coco_annotation(label: Option<&str>, found: &FoundMask) -> CocoAnnotation {
+    CocoAnnotation {
+        category: label.unwrap_or_default().to_owned(),
+        mask: found.mask.clone(),
+        predicted_iou: Some(found.predicted_iou),
+        stability: Some(found.stability),
+    }
+}
+
+/// Writes the one COCO file of a run, as polygons, without a date, so that equal runs give equal bytes.
+///
+/// # Errors
+/// The file cannot be written, or a picture's name does not fit into COCO.
+pub fn write_coco(path: &Path, images: Vec<CocoImage>) -> Outcome<()> {
+    let dataset = CocoDataset { categories: Vec::new(), images };
+    let report = coco::write_coco(path, &dataset, CocoProfile::Polygons, None).map_err(|error| match error {
+        CocoWriteError::Unwritable { source, .. } => Failure::writing(path, source),
+        CocoWriteError::Verify { .. } | CocoWriteError::Unreadable(_) | CocoWriteError::Json(_) => Failure::retry(error),
+        other => Failure::input(other),
+    })?;
+    for note in &report.notes {
+        tracing::info!("{}: {note}", path.display());
+    }
+    Ok(())
 }
 
 fn mask_failure(path: &Path, error: MaskFileError) -> Failure {

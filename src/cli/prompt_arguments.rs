@@ -94,9 +94,12 @@ impl Args for PromptArguments {
                 "A box around the object, by two opposite corners. Several boxes are several objects; points and \
                  masks then belong to the box before them",
             ))
-            .arg(many("mask", "PREV.png").value_parser(value_parser!(PathBuf)).allow_hyphen_values(false).help(
-                "An earlier mask to start from: a grey picture of the same size, 128 and more is inside",
-            ))
+            .arg(
+                many("mask", "PREV.png")
+                    .value_parser(value_parser!(PathBuf))
+                    .allow_hyphen_values(false)
+                    .help("An earlier mask to start from: a grey picture of the same size, 128 and more is inside"),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {

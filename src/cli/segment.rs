@@ -4,12 +4,13 @@
 //! ends the run with a code and a text and leaves no file.
 
 use super::exit::{Failure, Outcome};
-use super::files::{self, CocoObject, CocoPicture};
+use super::files;
 use super::objects::{FoundMask, FoundObject, find_objects};
 use super::output::{OutputFormat, OutputPlan, prepare_places};
 use super::prompt_arguments::{PromptArgument, PromptArguments, parse_rect};
 use super::report::{MaskReport, SegmentReport, bbox, milliseconds, print_json, print_text};
-use crate::geometry::{ImagePoint, ImageRect, PixelRect};
+use crate::formats::coco::CocoImage;
+use crate::geometry::{ImageRect, PixelRect};
 use crate::prompt::{Prompt, PromptStep};
 use crate::raster::Picture;
 use clap::Args;
@@ -167,9 +168,7 @@ fn checked_step(step: &PromptArgument, picture: &Picture, view: Option<PixelRect
             }
             Ok(PromptStep::Box(clipped))
         }
-        PromptArgument::Mask(path) => {
-            files::read_mask(path, picture.width, picture.height).map(PromptStep::Mask)
-        }
+        PromptArgument::Mask(path) => files::read_mask(path, picture.width, picture.height).map(PromptStep::Mask),
     }
 }
 
@@ -204,7 +203,8 @@ fn choose_masks<'a>(objects: &'a [FoundObject], arguments: &'a SegmentArguments)
     let mut masks = Vec::new();
     for (index, object) in objects.iter().enumerate() {
         let label = arguments.label.get(index).or(arguments.label.first()).map(String::as_str);
-        let taken = if arguments.candidates { object.candidates.as_slice() } else { std::slice::from_ref(object.chosen()) };
+        let taken =
+            if arguments.candidates { object.candidates.as_slice() } else { std::slice::from_ref(object.chosen()) };
         for found in taken {
             if !found.mask.is_empty() {
                 masks.push(ChosenMask { found, label });
@@ -240,10 +240,12 @@ fn write_results(
         }
         OutputFormat::RleJson => files::write_rle_json(&names[0], &image_name, picture, masks),
         OutputFormat::Coco => {
-            let object = |mask: &ChosenMask<'_>| CocoObject { label: mask.label, mask: &mask.found.mask };
+            let annotations = masks.iter().map(|mask| files::coco_annotation(mask.label, mask.found)).collect();
             let (width, height) = (picture.width, picture.height);
-            let objects = masks.iter().map(object).collect();
-            files::write_coco(&names[0], &[CocoPicture { file_name: image_name.into_owned(), width, height, objects }])
+            files::write_coco(
+                &names[0],
+                vec![CocoImage { file_name: image_name.into_owned(), width, height, annotations }],
+            )
         }
     }
 }
@@ -276,6 +278,7 @@ fn describe(report: &SegmentReport) -> String {
 mod tests {
     use super::super::exit::Exit;
     use super::*;
+    use crate::geometry::ImagePoint;
     use crate::prompt::Polarity;
 
     fn picture() -> Picture {

@@ -1,7 +1,6 @@
 //! `maskwright demo --headless`: the main job end to end, and its files.
 
-use super::cli_run::{assert_coco_masks, finish, names_in, picture, program};
-use maskwright::raster::read_mask_png;
+use super::cli_run::{assert_coco_masks, finish, mask, names_in, picture, program};
 use std::path::Path;
 
 fn demo(folder: &Path, flags: &[&str]) -> super::cli_run::Run {
@@ -25,7 +24,7 @@ fn the_demo_writes_masks_a_sheet_and_exactly_one_coco_file_twice_the_same() {
     assert!(with_objects >= 2 && told.len() >= 3, "{report}");
     assert_eq!(names_in(&out.join("masks")).len(), told.len());
     let masks: Vec<_> =
-        told.iter().map(|mask| read_mask_png(&folder.path().join(mask["file"].as_str().unwrap())).unwrap()).collect();
+        told.iter().map(|told| mask(&folder.path().join(told["file"].as_str().unwrap()))).collect();
     for (mask, told) in masks.iter().zip(&told) {
         assert_eq!(told["area"], mask.area());
         // Acceptable objects are large and sure; a model that lost its way gives crumbs.

@@ -115,7 +115,8 @@ pub fn assert_coco_masks(path: &Path, masks: &[&Mask]) {
     }
 }
 
-/// Reads a mask file that must have this size.
-pub fn mask_of_size(path: &Path, width: u32, height: u32) -> Mask {
+/// Reads a mask file of any size.
+pub fn mask(path: &Path) -> Mask {
+    let Picture { width, height, .. } = picture(path);
     maskwright::raster::read_mask_file(path, width, height).expect("a mask file")
 }

@@ -5,11 +5,11 @@ use super::cli_run::{finish, folder_with_photos, iou, names_in, picture, program
 use maskwright::geometry::{ImagePoint, ImageRect, PixelRect};
 use maskwright::inference::{EncodeControl, Replay, encode_view, open_segmenter, predict};
 use maskwright::prompt::{Polarity, Prompt, PromptStep};
-use maskwright::raster::{Mask, read_mask_png};
+use maskwright::raster::Mask;
 use std::path::Path;
 
 fn mask(folder: &Path, name: &str) -> Mask {
-    read_mask_png(&folder.join(name)).expect("a mask file")
+    super::cli_run::mask(&folder.join(name))
 }
 
 fn point(x: f32, y: f32, polarity: Polarity) -> PromptStep {
