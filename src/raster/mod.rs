@@ -5,6 +5,7 @@ mod components;
 mod decode;
 mod logits;
 mod mask;
+mod mask_file;
 mod picture;
 mod polygon;
 mod resize;
@@ -21,6 +22,7 @@ pub use decode::{
 };
 pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
+pub use mask_file::{CutOut, CutOutExtent, MaskFileError, read_mask_file, write_mask_file, write_rgb_png};
 pub use picture::{Picture, PictureNote};
 pub use polygon::{Ring, RingError, mask_from_rings};
 pub use resize::resize_rgb;
