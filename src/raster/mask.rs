@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Why run lengths are no mask.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum MaskError {
     /// The runs cover another number of pixels.
     #[error("the run lengths cover {found} pixels, expected {width} x {height} = {expected}")]

@@ -8,7 +8,7 @@
 use super::{Mask, MaskError};
 
 /// Why a string is no mask.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum RleStringError {
     /// A character that the encoding never writes.
     #[error("character {at} of the run-length string is byte {byte}, expected '0' to 'o' (48 to 111)")]
