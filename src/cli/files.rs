@@ -131,7 +131,9 @@ pub fn write_coco(path: &Path, images: Vec<CocoImage>) -> Outcome<()> {
     let dataset = CocoDataset { categories: Vec::new(), images };
     let report = coco::write_coco(path, &dataset, CocoProfile::Polygons, None).map_err(|error| match error {
         CocoWriteError::Unwritable { source, .. } => Failure::writing(path, source),
-        CocoWriteError::Verify { .. } | CocoWriteError::Unreadable(_) | CocoWriteError::Json(_) => Failure::retry(error),
+        CocoWriteError::Verify { .. } | CocoWriteError::Unreadable(_) | CocoWriteError::Json(_) => {
+            Failure::retry(error)
+        }
         other => Failure::input(other),
     })?;
     for note in &report.notes {

@@ -23,8 +23,7 @@ fn the_demo_writes_masks_a_sheet_and_exactly_one_coco_file_twice_the_same() {
     let told: Vec<_> = photos.iter().flat_map(|photo| photo["masks"].as_array().unwrap()).collect();
     assert!(with_objects >= 2 && told.len() >= 3, "{report}");
     assert_eq!(names_in(&out.join("masks")).len(), told.len());
-    let masks: Vec<_> =
-        told.iter().map(|told| mask(&folder.path().join(told["file"].as_str().unwrap()))).collect();
+    let masks: Vec<_> = told.iter().map(|told| mask(&folder.path().join(told["file"].as_str().unwrap()))).collect();
     for (mask, told) in masks.iter().zip(&told) {
         assert_eq!(told["area"], mask.area());
         // Acceptable objects are large and sure; a model that lost its way gives crumbs.
@@ -35,11 +34,13 @@ fn the_demo_writes_masks_a_sheet_and_exactly_one_coco_file_twice_the_same() {
     assert!(sheet.width > 3 * 512 && sheet.height > 300 + 400 + 512);
 
     // Without a display the demo needs no flag, says why it opens no window, and writes the same bytes.
-    let first: Vec<_> = ["annotations.json", "contact-sheet.png"].map(|name| std::fs::read(out.join(name)).unwrap()).into();
+    let first: Vec<_> =
+        ["annotations.json", "contact-sheet.png"].map(|name| std::fs::read(out.join(name)).unwrap()).into();
     std::fs::remove_dir_all(&out).unwrap();
     let again = demo(folder.path(), &[]);
     assert!(again.stderr.contains("without a window"), "{}", again.stderr);
     assert!(again.stdout.contains("annotations.json"), "{}", again.stdout);
-    let second: Vec<_> = ["annotations.json", "contact-sheet.png"].map(|name| std::fs::read(out.join(name)).unwrap()).into();
+    let second: Vec<_> =
+        ["annotations.json", "contact-sheet.png"].map(|name| std::fs::read(out.join(name)).unwrap()).into();
     assert!(first == second, "the demo is not reproducible");
 }

@@ -78,7 +78,8 @@ fn several_boxes_are_several_objects() {
     let spoon = "--box 324,220,408,328";
     let line = format!("segment coffee.jpg {cup} {spoon} --label cup --label spoon -o m.png --json");
     let report = run_in(path, &line).expect(0).json();
-    let told: Vec<_> = report["masks"].as_array().unwrap().iter().map(|m| (m["file"].clone(), m["label"].clone())).collect();
+    let told: Vec<_> =
+        report["masks"].as_array().unwrap().iter().map(|m| (m["file"].clone(), m["label"].clone())).collect();
     assert_eq!(told, [("m-1.png".into(), "cup".into()), ("m-2.png".into(), "spoon".into())]);
     assert!(!path.join("m.png").exists());
     run_in(path, &format!("segment coffee.jpg {cup} -o cup.png")).expect(0);
@@ -129,10 +130,8 @@ fn a_mask_file_is_a_prompt_and_may_be_refined_in_place() {
     let second = mask(path, "m.png");
     assert!(second.contains(40, 260) && second != first);
     assert!(iou(&first, &second) > 0.5, "it starts from the mask: {}", iou(&first, &second));
-    let prompt = Prompt {
-        steps: vec![PromptStep::Mask(first), point(40.0, 260.0, Polarity::Include)],
-        ..Prompt::default()
-    };
+    let prompt =
+        Prompt { steps: vec![PromptStep::Mask(first), point(40.0, 260.0, Polarity::Include)], ..Prompt::default() };
     assert!(library_mask(&path.join("chelsea.jpg"), &[prompt])[0] == second);
 }
 
@@ -173,7 +172,15 @@ fn neither_time_zone_nor_locale_changes_a_byte() {
         for format in ["coco", "rle-json"] {
             let mut command = program();
             command.current_dir(folder.path()).env("TZ", zone).env("LC_ALL", locale).args([
-                "segment", "chelsea.jpg", "--box", "0,0,372.5,300", "--label", "Käse", "--format", format, "-o",
+                "segment",
+                "chelsea.jpg",
+                "--box",
+                "0,0,372.5,300",
+                "--label",
+                "Käse",
+                "--format",
+                format,
+                "-o",
                 &format!("{format}.json"),
             ]);
             finish(command).expect(0);

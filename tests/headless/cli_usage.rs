@@ -12,8 +12,21 @@ fn help_and_version_are_answers() {
     }
     let help = run_in(folder.path(), "segment --help").expect(0);
     for flag in [
-        "--point", "--not", "--box", "--mask", "--region", "--choose", "--candidates", "--label", "--model", "--format",
-        "--output", "--json", "rle-json", "cutout", "Exit codes",
+        "--point",
+        "--not",
+        "--box",
+        "--mask",
+        "--region",
+        "--choose",
+        "--candidates",
+        "--label",
+        "--model",
+        "--format",
+        "--output",
+        "--json",
+        "rle-json",
+        "cutout",
+        "Exit codes",
     ] {
         assert!(help.stdout.contains(flag), "{flag}");
     }
@@ -86,7 +99,8 @@ fn bad_model_files_end_with_78() {
     std::fs::write(path.join("pickle.pt"), b"\x80\x02}q\x00.").unwrap();
     std::fs::write(path.join("torn.safetensors"), b"\x10\x27\0\0\0\0\0\0{").unwrap();
     let before = names_in(path);
-    for (model, word) in [("pickle.pt", "pickle"), ("torn.safetensors", "torn.safetensors"), ("no-such-model", "no-such-model")]
+    for (model, word) in
+        [("pickle.pt", "pickle"), ("torn.safetensors", "torn.safetensors"), ("no-such-model", "no-such-model")]
     {
         let line = format!("segment chelsea.jpg --point 200,150 --model {model} -o m.png");
         run_in(path, &line).expect(78).says(&[word]);
