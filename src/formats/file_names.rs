@@ -4,6 +4,7 @@
 //! allowed on Linux, macOS and Windows alike.
 
 use std::collections::HashSet;
+use std::path::{Component, Path};
 
 /// Most bytes of a file name on the usual file systems.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -59,6 +60,20 @@ pub fn stem(file_name: &str) -> &str {
     }
 }
 
+/// The name by which exports call a picture: its path below `folder` with forward slashes, or its bare file name if it
+/// lies elsewhere. Bytes that are no text become the replacement character.
+pub fn relative_name(folder: &Path, picture: &Path) -> String {
+    let below = picture.strip_prefix(folder).unwrap_or_else(|_| picture.file_name().map_or(picture, Path::new));
+    let parts: Vec<_> = below
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy()),
+            _ => None,
+        })
+        .collect();
+    parts.join("/")
+}
+
 /// Hands out every name once; file systems that ignore case are taken into account.
 #[derive(Debug, Default)]
 pub struct UniqueNames {
@@ -84,7 +99,6 @@ impl UniqueNames {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::path::{Component, Path};
 
     fn odd_text() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -116,6 +130,16 @@ mod tests {
                 prop_assert!(seen.insert(name.to_lowercase()), "{} twice", name);
             }
         }
+    }
+
+    #[test]
+    fn pictures_are_called_by_their_path_below_the_folder() {
+        let name = |picture: &str| relative_name(Path::new("/photos"), Path::new(picture));
+        assert_eq!(name("/photos/a.jpg"), "a.jpg");
+        assert_eq!(name("/photos/2024/./ä b.jpg"), "2024/ä b.jpg");
+        assert_eq!(name("/elsewhere/2024/c.jpg"), "c.jpg");
+        assert_eq!(name("/photos/../x/d.jpg"), "x/d.jpg");
+        assert_eq!(relative_name(Path::new(""), Path::new("e.jpg")), "e.jpg");
     }
 
     #[test]

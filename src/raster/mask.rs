@@ -249,7 +249,7 @@ impl RunBuilder {
         if length == 0 {
             return;
         }
-        if (self.runs.len() % 2 == 0) == inside {
+        if self.runs.len().is_multiple_of(2) == inside {
             if let Some(last) = self.runs.last_mut() {
                 *last += length;
             }

@@ -1,9 +1,9 @@
 """Checks an export with real pycocotools: every mask must equal its mask file, pixel for pixel.
 
     pip install pycocotools numpy pillow
-    python tests/golden/check_with_pycocotools.py target/tmp/coco-check
+    python tests/golden/check_with_pycocotools.py [FOLDER]
 
-The folder holds one or more COCO files (*.json) and masks/<annotation id, six digits>.png, 8-bit grey, 0 or 255, as
+Without FOLDER it is tmp/coco-check in cargo's target folder. It holds one or more COCO files (*.json) and masks/<annotation id, six digits>.png, 8-bit grey, 0 or 255, as
 the test `coco_export` leaves them. Also checked: area and box of every object, and that an evaluation of the file
 against itself finds every object (average precision 1), which breaks where ids, iscrowd or areas are wrong.
 Exit code 0 if all is well, 1 with a list of what is not.
@@ -11,6 +11,7 @@ Exit code 0 if all is well, 1 with a list of what is not.
 
 import contextlib
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -72,8 +73,13 @@ def check_evaluation(coco: COCO) -> list[str]:
     return [] if precision > 0.9999 else [f"evaluated against itself the average precision is {precision}, not 1"]
 
 
+def default_folder() -> Path:
+    root = Path(__file__).resolve().parents[2]
+    return Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "tmp" / "coco-check"
+
+
 def main() -> int:
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default_folder()
     files = sorted(folder.glob("*.json"))
     if not files:
         print(f"{folder}: holds no COCO file; run `cargo test --test headless coco_export` first")

@@ -65,7 +65,8 @@ fn every_profile_of_an_export_reads_back_and_is_left_for_pycocotools() {
         let objects = difficult_masks(width, height, &mut random);
         let annotations = objects
             .into_iter()
-            .filter(|(_, mask)| !mask.is_empty())
+            // Thousands of parts at this size are right as well, but pycocotools takes minutes to unite them.
+            .filter(|(_, mask)| !mask.is_empty() && (width < 640 || mask.runs().len() < 3_000))
             .map(|(label, mask)| CocoAnnotation { predicted_iou: Some(0.9), ..CocoAnnotation::new(label, mask) })
             .collect();
         images.push(CocoImage { file_name: format!("photos/{width}x{height}.png"), width, height, annotations });

@@ -6,11 +6,13 @@
 mod json;
 mod read;
 mod record;
+mod report;
 mod write;
 
 pub use read::{CocoRead, CocoReadError, CocoReadNote, CocoRefusal, RecordKind, read_coco, read_coco_bytes};
 pub use record::RefusalReason;
-pub use write::{CocoReport, CocoWriteError, CocoWriteNote, coco_json, write_coco};
+pub use report::{CocoReport, CocoWriteError, CocoWriteNote};
+pub use write::{coco_json, write_coco};
 
 use crate::raster::Mask;
 

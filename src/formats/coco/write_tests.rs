@@ -147,7 +147,7 @@ fn empty_masks_missing_labels_and_same_stems_are_reported() {
 fn what_no_reader_could_use_is_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.json");
-    std::fs::write(&path, b"old").unwrap();
+    crate::atomic_file::write_atomically(&path, |writer| writer.write_all(b"old")).unwrap();
     let mask = drawn(&["####", "####", "####"]);
     for name in ["", "/etc/x.png", "..", "a/../../x.png", "a//b.png", "./x.png", "C:\\x.png", "\\x.png"] {
         let dataset = CocoDataset { categories: Vec::new(), images: vec![image(name, &[("a", mask.clone())])] };

@@ -28,6 +28,9 @@ pub const MAX_DECODED_BYTES: u64 = 1 << 30;
 /// Most bytes of a picture file: any picture within the cap above fits, even stored uncompressed.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
 
+/// What the PNG decoder may allocate for itself.
+const PNG_WORK_BYTES: u64 = 64 << 20;
+
 const EXTENSIONS: [&str; 16] = [
     "apng", "bmp", "gif", "jfif", "jpe", "jpeg", "jpg", "pam", "pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp",
 ];
@@ -154,8 +157,11 @@ impl<'a> PictureFile<'a> {
         Ok(match self.image_format {
             ImageFormat::Jpeg => (Box::new(JpegDecoder::new(reader)?), false),
             ImageFormat::Png => {
-                // The only decoder whose limits cannot be set later.
-                let decoder = PngDecoder::with_limits(reader, decoder_limits())?;
+                // The only decoder whose limits cannot be set later. It needs little beside the picture: rows, and
+                // a colour profile that may be a bomb of its own.
+                let mut limits = Limits::no_limits();
+                limits.max_alloc = Some(PNG_WORK_BYTES);
+                let decoder = PngDecoder::with_limits(reader, limits)?;
                 let animated = decoder.is_apng()?;
                 (Box::new(decoder), animated)
             }

@@ -318,13 +318,14 @@ fn what_is_no_picture_is_named() {
 fn files_are_read_by_content_whatever_their_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("really a png.JPG");
-    std::fs::write(&path, encoded(&scene().into(), ImageFormat::Png)).unwrap();
+    let png = encoded(&scene().into(), ImageFormat::Png);
+    crate::atomic_file::write_atomically(&path, |writer| writer.write_all(&png)).unwrap();
     assert_eq!(decode_picture(&path).unwrap().width, 24);
     assert!(is_picture_path(&path) && !is_picture_path(Path::new("notes.txt")) && !is_picture_path(Path::new("png")));
     assert!(picture_extensions().contains(&"webp"));
     assert!(matches!(decode_picture(folder.path()), Err(PictureError::NotAFile { .. })));
     assert!(matches!(decode_picture(&folder.path().join("gone.png")), Err(PictureError::Unreadable { .. })));
     let holes = folder.path().join("holes.png");
-    std::fs::File::create(&holes).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+    std::fs::File::options().write(true).create_new(true).open(&holes).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
     assert!(matches!(decode_picture(&holes), Err(PictureError::FileTooLong { .. })));
 }
