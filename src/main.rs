@@ -4,6 +4,8 @@ use maskwright::cli::{self, Next};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything else: no other thread may be there yet.
+    maskwright::inference::settle_threads();
     match cli::run() {
         Next::Finish(code) => code,
         Next::Window(request) => open_window(request),

@@ -56,7 +56,7 @@ pub fn contact_sheet(rows: &[SheetRow]) -> Picture {
         top += CAPTION;
         let tiles = [prompts_tile(row), masks_tile(row), cut_outs_tile(row)];
         for (column, tile) in tiles.iter().enumerate() {
-            let left = MARGIN + column as u32 * (cell + GAP) + (cell - row.picture.width) / 2;
+            let left = MARGIN + column as u32 * (cell + GAP);
             sheet.paste(tile, left, top);
         }
         top += row.picture.height + MARGIN;

@@ -4,6 +4,7 @@
 //! goes to stderr; every end has a documented code ([`exit`]). Opening the window is a wish handed back to `main.rs`,
 //! since this layer knows no display.
 
+pub mod bench;
 pub mod contact_sheet;
 pub mod demo;
 pub mod demo_photos;
@@ -42,6 +43,7 @@ enum Verb {
     Segment(segment::SegmentArguments),
     Demo(demo::DemoArguments),
     Models(models::ModelsArguments),
+    Bench(bench::BenchArguments),
 }
 
 /// What is left to do after the command line has been read and obeyed.
@@ -88,6 +90,7 @@ fn obey(arguments: Arguments) -> Outcome<Next> {
         Some(Verb::Segment(segment)) => segment::run(&segment).map(|()| done()),
         Some(Verb::Demo(demo)) => Ok(demo::run(demo)?.map_or_else(done, Next::Window)),
         Some(Verb::Models(models)) => models::run(&models).map(|()| done()),
+        Some(Verb::Bench(bench)) => report::print_text(&bench::run(&bench)?).map(|()| done()),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::cli_run::{finish, folder_with_photos, iou, names_in, picture, program, run_in};
 use maskwright::geometry::{ImagePoint, ImageRect, PixelRect};
-use maskwright::inference::{EncodeControl, Replay, encode_view, open_segmenter, predict};
+use maskwright::inference::{EncodeControl, ModelChoice, Replay, encode_view, open_segmenter, predict};
 use maskwright::prompt::{Polarity, Prompt, PromptStep};
 use maskwright::raster::Mask;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn point(x: f32, y: f32, polarity: Polarity) -> PromptStep {
 /// What the library answers to a prompt, chosen candidate.
 fn library_mask(photo: &Path, prompts: &[Prompt]) -> Vec<Mask> {
     let picture = picture(photo);
-    let segmenter = open_segmenter(None).expect("the embedded model");
+    let segmenter = open_segmenter(&ModelChoice::BuiltIn).expect("the embedded model");
     let encoded = encode_view(&*segmenter, &picture, prompts[0].view, &EncodeControl::default()).expect("encodes");
     let answer = |prompt: &Prompt| {
         let answer = predict(&*segmenter, &encoded, prompt, &mut Replay::default()).expect("decodes");

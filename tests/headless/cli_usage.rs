@@ -1,7 +1,7 @@
 //! Command lines that are wrong, inputs that are unusable, set-ups that do not fit: each with its exit code, a text that
 //! helps, and no file left behind. None of these reaches the encoder.
 
-use super::cli_run::{finish, folder_with_photos, names_in, photo, program, run_in};
+use super::cli_run::{folder_with_photos, names_in, photo, program, run_in};
 
 #[test]
 fn help_and_version_are_answers() {

@@ -1,7 +1,8 @@
-//! Tests that need no display and no network, in one binary.
+//! The headless tier in one binary: everything that needs no window.
 
 mod cli_demo;
 mod cli_run;
 mod cli_segment;
 mod cli_usage;
 mod coco_export;
+mod tidy;
