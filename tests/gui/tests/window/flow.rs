@@ -110,7 +110,7 @@ fn the_wheel_over_the_strip_changes_candidates_and_does_not_zoom() {
             delta: egui::vec2(0.0, lines),
             phase: egui::TouchPhase::Move,
             modifiers: Modifiers::NONE,
-            source: Default::default(),
+            source: egui::MouseWheelSource::Wheel,
         });
         window.frames();
         assert_eq!(shown(window.session()), expected);
