@@ -23,6 +23,7 @@ fn labelled(theme: ThemeChoice) -> TestWindow {
     window.until("the lime is answered", |session| session.prompting.answer.is_some() && !session.prompting.waiting);
     window.key(Key::Enter);
     window.until("the lime is there", |session| session.project.project.annotation_count() == 1);
+    window.key(Key::Num2);
     window.accept_apple();
     window.key(Key::Num1);
     window
