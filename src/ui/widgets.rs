@@ -215,6 +215,7 @@ pub fn named_slider(ui: &mut Ui, name: &str, slider: egui::Slider<'_>) -> bool {
     ui.scope(|ui| {
         let accent = Palette::of(ui.visuals()).accent;
         ui.spacing_mut().interact_size.y = 20.0;
+        ui.spacing_mut().button_padding.y = 1.0;
         ui.visuals_mut().selection.bg_fill = accent;
         ui.name_inputs(name, |ui| ui.add(slider).changed())
     })

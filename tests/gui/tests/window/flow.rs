@@ -122,6 +122,30 @@ fn the_wheel_over_the_strip_changes_candidates_and_does_not_zoom() {
 }
 
 #[test]
+fn tab_takes_the_next_candidate_and_leaves_enter_to_accept() {
+    let mut window = TestWindow::ready(Setup::default());
+    window.click_apple();
+    window.key(Key::Tab);
+    assert_eq!(shown(window.session()), 2);
+    window.harness.get_by_label_contains("Candidate 1").click();
+    window.frames();
+    assert_eq!(shown(window.session()), 0);
+    window.key(Key::Enter);
+    window.until("the object is there", |session| session.project.project.annotation_count() == 1);
+    window.key(Key::F6);
+    assert!(window.harness.ctx.memory(|memory| memory.focused().is_some()), "F6 leads to the panels");
+}
+
+#[test]
+fn a_double_click_keeps_the_mask() {
+    let mut window = TestWindow::ready(Setup::default());
+    window.click(APPLE);
+    window.click(APPLE);
+    window.until("the object is there", |session| session.project.project.annotation_count() == 1);
+    assert!(window.session().prompting.draft.is_empty());
+}
+
+#[test]
 fn clicks_made_while_the_picture_is_prepared_wait_and_are_answered() {
     let segmenter = FakeSegmenter::new().with_encode_delay(Duration::from_millis(1500));
     let mut window = TestWindow::open(Setup { segmenter, ..Setup::default() });
