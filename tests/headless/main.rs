@@ -1,1 +1,4 @@
-fn main() {}
+//! The headless tier in one binary: everything that needs no window.
+
+mod coco_export;
+mod tidy;
