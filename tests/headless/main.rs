@@ -1,4 +1,5 @@
 //! The headless tier in one binary: everything that needs no window.
 
 mod coco_export;
+mod engine;
 mod tidy;
