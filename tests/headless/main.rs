@@ -2,4 +2,5 @@
 
 mod coco_export;
 mod engine;
+mod session;
 mod tidy;
