@@ -33,7 +33,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("bytemuck", &["render"]),
     ("egui_wgpu", &["render", "app"]),
     ("eframe", &["app"]),
-    ("egui", &["ui", "app"]),
+    ("egui", &["ui", "app", "render/callback"]),
     ("rfd", &["app"]),
     ("arboard", &["app"]),
     ("clap", &["cli", "main"]),
