@@ -64,6 +64,17 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a file below `src` holds only tests: `tests.rs`, `..._tests.rs`, or a file in a folder `tests`.
+fn is_test_file(file: &Path) -> bool {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    stem == "tests" || stem.ends_with("_tests") || file.parent().is_some_and(|folder| folder.ends_with("tests"))
+}
+
+/// The source files of the program, tests left out.
+fn program_files() -> Vec<PathBuf> {
+    files_below(&root().join("src"), "rs").into_iter().filter(|file| !is_test_file(file)).collect()
+}
+
 /// Rust source without comments, string contents and the test module that closes a file.
 fn code_of(source: &str) -> String {
     let source = source.split("\n#[cfg(test)]\nmod ").next().unwrap_or(source);
@@ -149,7 +160,7 @@ fn module_of(file: &Path) -> String {
 fn a_module_names_only_what_its_layer_may() {
     let allowed: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
     let mut faults = Vec::new();
-    for file in files_below(&root().join("src"), "rs") {
+    for file in program_files() {
         let module = module_of(&file);
         if module == "lib" || module == "main" {
             continue;
@@ -178,7 +189,7 @@ fn a_module_names_only_what_its_layer_may() {
 #[test]
 fn an_outside_crate_is_named_only_by_its_owner() {
     let mut faults = Vec::new();
-    for file in files_below(&root().join("src"), "rs") {
+    for file in program_files() {
         let relative = file.strip_prefix(root().join("src")).expect("below src").to_string_lossy().replace('\\', "/");
         let code = code_of(&std::fs::read_to_string(&file).unwrap());
         for (name, owners) in OWNERS {
@@ -217,7 +228,7 @@ fn every_source_file_has_a_head_and_a_bearable_length() {
 #[test]
 fn files_are_written_whole_and_nothing_is_left_open() {
     let mut faults = Vec::new();
-    for file in files_below(&root().join("src"), "rs") {
+    for file in program_files() {
         let code = code_of(&std::fs::read_to_string(&file).unwrap());
         for word in ["fs::write(", "File::create("] {
             if code.contains(word) && !file.ends_with("atomic_file.rs") {
