@@ -64,15 +64,9 @@ fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a file below `src` holds only tests: `tests.rs`, `..._tests.rs`, or a file in a folder `tests`.
-fn is_test_file(file: &Path) -> bool {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    stem == "tests" || stem.ends_with("_tests") || file.parent().is_some_and(|folder| folder.ends_with("tests"))
-}
-
 /// The source files of the program, tests left out.
 fn program_files() -> Vec<PathBuf> {
-    files_below(&root().join("src"), "rs").into_iter().filter(|file| !is_test_file(file)).collect()
+    files_below(&root().join("src"), "rs").into_iter().filter(|file| !is_test_code(file)).collect()
 }
 
 /// Rust source without comments, string contents and the test module that closes a file.
@@ -223,6 +217,13 @@ fn every_source_file_has_a_head_and_a_bearable_length() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A module of unit tests that has a file or a folder of its own.
+fn is_test_code(file: &Path) -> bool {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let inside = file.strip_prefix(root()).unwrap_or(file);
+    stem == "tests" || stem.ends_with("_tests") || inside.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]
