@@ -1,3 +1,28 @@
-//! Starts Maskwright.
+//! The program: the command line is read and obeyed in `cli`; a window, if one is wished for, is opened by `app`.
 
-fn main() {}
+use maskwright::cli::{self, Next};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else: no other thread may be there yet.
+    maskwright::inference::settle_threads();
+    match cli::run() {
+        Next::Finish(code) => code,
+        Next::Window(request) => open_window(request),
+    }
+}
+
+#[cfg(feature = "gui")]
+fn open_window(request: cli::WindowRequest) -> ExitCode {
+    use maskwright::app::{self, LaunchOptions};
+    let options = LaunchOptions { paths: request.paths.clone(), demo: request.demo, model: request.model.clone() };
+    match app::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::window_failed(request, &format_args!("{error:#}")),
+    }
+}
+
+#[cfg(not(feature = "gui"))]
+fn open_window(request: cli::WindowRequest) -> ExitCode {
+    cli::window_failed(request, &"this build has no window")
+}

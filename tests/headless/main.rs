@@ -1,5 +1,9 @@
 //! The headless tier in one binary: everything that needs no window.
 
+mod cli_demo;
+mod cli_run;
+mod cli_segment;
+mod cli_usage;
 mod coco_export;
 mod engine;
 mod session;
