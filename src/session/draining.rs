@@ -122,11 +122,18 @@ impl Session {
     fn export_done(&mut self, job: JobId, name: &str, outcome: HeavyOutcome) {
         let Some(export) = self.export.take_if(|export| export.ticket.id() == job) else { return };
         match (outcome, export.ticket.take()) {
-            (HeavyOutcome::Finished, Some(report)) => self.export_written(&report),
+            (HeavyOutcome::Finished, Some(report)) => {
+                self.export_written(&report);
+                self.last_export = Some(Ok(report));
+            }
             (HeavyOutcome::Finished, None) => {
                 self.export_failed(name, &Problem::new("it gave no report; please report this"));
             }
-            (HeavyOutcome::Cancelled, _) => self.inform(format!("{name} was stopped; nothing was written over.")),
+            (HeavyOutcome::Cancelled, _) => {
+                let text = format!("{name} was stopped; nothing was written over.");
+                self.last_export = Some(Err(text.clone()));
+                self.inform(text);
+            }
             (HeavyOutcome::Failed(problem), _) => self.export_failed(name, &problem),
         }
     }
@@ -140,6 +147,7 @@ impl Session {
     }
 
     fn export_failed(&mut self, name: &str, problem: &Problem) {
+        self.last_export = Some(Err(problem.to_string()));
         self.fail(format!("{name} failed. {problem}"));
     }
 

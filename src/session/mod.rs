@@ -38,6 +38,7 @@ pub use state::{
     Prompting, SaveState, SizeConflict, Timings,
 };
 
+pub use crate::engine::EmbeddingSource;
 use crate::document::{Annotation, Colour, Edit, History};
 use crate::engine::ModelOpener;
 use crate::geometry::ImageRect;
@@ -84,6 +85,8 @@ pub struct Session {
     pub notices: Notices,
     /// The running export.
     pub export: Option<ExportState>,
+    /// What came of the last export: its report, or why it failed.
+    pub last_export: Option<Result<ExportReport, String>>,
     history: History,
     desk: ProjectDesk,
     services: Services,
@@ -109,6 +112,7 @@ impl Session {
             timings: Timings::default(),
             notices: Notices::default(),
             export: None,
+            last_export: None,
             history: History::default(),
             desk: ProjectDesk::start(services.data_folder.clone(), Arc::clone(&services.wake))?,
             services,
@@ -334,9 +338,12 @@ impl Session {
             .filter(|name| request.scope == ExportScope::Folder || Some(name) == shown)
             .collect();
         if images.is_empty() {
-            self.warn("There is no object to export yet. Click on one and press Enter to keep it.");
+            let text = "There is no object to export yet. Click on one and press Enter to keep it.";
+            self.last_export = Some(Err(text.to_owned()));
+            self.warn(text);
             return;
         }
+        self.last_export = None;
         let name = match images.len() {
             1 => format!("The export of {}", images[0]),
             count => format!("The export of {count} pictures"),

@@ -1,4 +1,4 @@
-//! The headless tier in one binary: everything that needs no window.
+//! The headless tier in one binary: everything that needs no window, no display and no network.
 
 mod cli_demo;
 mod cli_run;
