@@ -1,0 +1,90 @@
+//! Where models run, said honestly: a GPU when this build supports one and it opens, else the CPU, and why.
+//!
+//! Invariant: no silent fallback. A build for CUDA or Metal that ends up on the CPU says so in the description that the
+//! status bar and `--json` show.
+
+use candle_core::Device;
+
+/// The device that models are loaded onto, and its name for people.
+#[derive(Debug, Clone)]
+pub struct ComputeDevice {
+    /// candle's handle.
+    pub device: Device,
+    /// `CPU (2 threads, AVX-512)`, `CUDA device 0`, or `CPU (...); CUDA is not usable: ...`.
+    pub description: String,
+}
+
+impl ComputeDevice {
+    /// The CPU, whatever else is there.
+    pub fn cpu() -> Self {
+        Self { device: Device::Cpu, description: cpu_description() }
+    }
+
+    /// The best device that this build supports and this machine offers.
+    pub fn best() -> Self {
+        let mut failures = Vec::new();
+        if cfg!(feature = "cuda") {
+            match Device::new_cuda(0) {
+                Ok(device) => return Self { device, description: "CUDA device 0".to_owned() },
+                Err(error) => failures.push(format!("CUDA is not usable: {error}")),
+            }
+        }
+        if cfg!(feature = "metal") {
+            match Device::new_metal(0) {
+                Ok(device) => return Self { device, description: "Metal device 0".to_owned() },
+                Err(error) => failures.push(format!("Metal is not usable: {error}")),
+            }
+        }
+        let mut cpu = Self::cpu();
+        for failure in failures {
+            // Errors of drivers run over many lines; the first says what is missing.
+            let failure = failure.lines().next().unwrap_or_default().to_owned();
+            tracing::warn!("{failure}; computing on the CPU");
+            cpu.description = format!("{}; {failure}", cpu.description);
+        }
+        cpu
+    }
+}
+
+/// `CPU (2 threads, AVX-512)`: what the matrix products will use.
+fn cpu_description() -> String {
+    let threads = candle_core::utils::get_num_threads();
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("CPU ({threads} thread{plural}, {})", instruction_set())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn instruction_set() -> &'static str {
+    // The same questions that the gemm crate asks when it picks its kernel.
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        "AVX-512"
+    } else if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        "AVX2"
+    } else {
+        "SSE2"
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn instruction_set() -> &'static str {
+    "NEON"
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn instruction_set() -> &'static str {
+    "portable"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_tells_what_runs() {
+        let cpu = ComputeDevice::cpu();
+        assert!(cpu.device.is_cpu());
+        assert!(cpu.description.starts_with("CPU (") && cpu.description.contains("thread"), "{}", cpu.description);
+        let best = ComputeDevice::best();
+        assert_eq!(best.device.is_cpu(), best.description.starts_with("CPU ("), "{}", best.description);
+    }
+}
