@@ -1,7 +1,9 @@
 //! Layer 1: models. The only place that names candle, safetensors and tokenizers; plain data goes in and comes out.
 
 mod device;
+pub mod fake;
 pub mod predictor;
+mod sam;
 pub mod segmenter;
 mod weights;
 

@@ -4,8 +4,10 @@ mod bitmap;
 mod logits;
 mod mask;
 mod picture;
+mod resize;
 
 pub use bitmap::Bitmap;
 pub use logits::{LogitField, interpolate_bilinear};
 pub use mask::{Mask, MaskError};
 pub use picture::{Picture, PictureNote};
+pub use resize::resize_rgb;
