@@ -180,30 +180,37 @@ def end_to_end(model: Sam, predictor_class, sizes, channel_step: int, pixel_step
 
 
 def vit_parts(model: Sam) -> dict:
-    """Single blocks and whole halves on inputs from the counter."""
-    tokens = torch.from_numpy(unit("block input", (1, 20, 20, 32)))
-    queries = torch.from_numpy(unit("queries", (1, 7, 256)))
-    keys = torch.from_numpy(unit("keys", (1, 400, 256)))
-    query_pe = torch.from_numpy(unit("query pe", (1, 7, 256)))
-    key_pe = torch.from_numpy(unit("key pe", (1, 400, 256)))
-    image = torch.from_numpy(unit("image embedding", (1, 256, 20, 20)))
+    """Single blocks and whole halves on inputs from the counter, in f64: f32 itself is off by up to 5e-5 here."""
+    import copy
+
+    model = copy.deepcopy(model).double()
+    double = lambda name, shape: torch.from_numpy(unit(name, shape)).double()  # noqa: E731
+    tokens = double("block input", (1, 20, 20, 32))
+    queries, query_pe = double("queries", (1, 7, 256)), double("query pe", (1, 7, 256))
+    # Small, so that the attention of the picture to the tokens is not so sharp that f32 has no 1e-5 to give.
+    keys, key_pe = double("keys", (1, 400, 256)) / 4, double("key pe", (1, 400, 256)) / 4
+    image = double("image embedding", (1, 256, 20, 20))
     layer = model.mask_decoder.transformer.layers[1]
     new_queries, new_keys = layer(queries=queries, keys=keys, query_pe=query_pe, key_pe=key_pe)
+    # Upstream makes some tensors in f32 whatever the weights are, so the prompt encoder runs in f32.
+    prompt = copy.deepcopy(model.prompt_encoder).float()
     points = (torch.tensor([[[100.0, 50.0], [7.5, 300.0]]]), torch.tensor([[1, 0]]))
     mask = torch.from_numpy(mask_prompt(80))[None, None]
-    sparse, dense = model.prompt_encoder(points=points, boxes=None, masks=mask)
-    low_res, iou = model.mask_decoder.predict_masks(image, model.prompt_encoder.get_dense_pe(), sparse, dense)
-    return {
-        "block.windowed": model.image_encoder.blocks[0](tokens)[0].numpy(),
-        "block.global": model.image_encoder.blocks[1](tokens)[0].numpy(),
-        "two_way.queries": new_queries[0].numpy(),
-        "two_way.keys": new_keys[0, ::9].numpy().copy(),
-        "prompt.sparse": sparse[0].numpy(),
-        "prompt.dense": dense[0, ::13].numpy().copy(),
-        "prompt.dense_pe": model.prompt_encoder.get_dense_pe()[0, ::13].numpy().copy(),
-        "decoder.low_res": low_res[0, :, ::3, ::3].numpy().copy(),
-        "decoder.iou": iou[0].numpy(),
+    sparse, dense = prompt(points=points, boxes=None, masks=mask)
+    dense_pe = prompt.get_dense_pe()
+    low_res, iou = model.mask_decoder.predict_masks(image, dense_pe.double(), sparse.double(), dense.double())
+    answers = {
+        "block.windowed": model.image_encoder.blocks[0](tokens)[0],
+        "block.global": model.image_encoder.blocks[1](tokens)[0],
+        "two_way.queries": new_queries[0],
+        "two_way.keys": new_keys[0, ::9],
+        "prompt.sparse": sparse[0],
+        "prompt.dense": dense[0, ::13],
+        "prompt.dense_pe": dense_pe[0, ::13],
+        "decoder.low_res": low_res[0, :, ::3, ::3],
+        "decoder.iou": iou[0],
     }
+    return {name: answer.float().numpy().copy() for name, answer in answers.items()}
 
 
 def tiny_vit_parts(state: dict) -> dict:
