@@ -139,6 +139,45 @@ impl ImageFromScreen {
     }
 }
 
+/// Fewer pixels than this a side show the encoder nothing that it could recognise.
+const SMALLEST_VIEW_SIDE: f32 = 128.0;
+/// What is added around the visible region on each side, as a share of it, so that an object at the rim has context.
+const VIEW_MARGIN: f32 = 0.15;
+/// A view's edges lie on a grid of about this many steps a view, so that small pans give the same view.
+const VIEW_GRID_STEPS: f32 = 16.0;
+
+/// The part of a picture to encode for its own sake when it is zoomed in beyond twice the fit; `None` is the whole.
+///
+/// `visible` is all that the canvas shows, in picture pixels, also where it reaches beyond the picture: at the fit one
+/// of its sides is the picture's. The view is the visible part with a margin, its edges moved outwards onto a grid whose
+/// step is a power of two, so that it stays the same while one pans or zooms a little and its embedding is found again.
+pub fn view_for_zoom(visible: ImageRect, image_width: u32, image_height: u32) -> Option<PixelRect> {
+    let (width, height) = (image_width as f32, image_height as f32);
+    let zoom_over_fit = (width / visible.width()).max(height / visible.height());
+    // Also where `visible` is no rectangle at all (NaN, empty): nothing to zoom into.
+    if !zoom_over_fit.is_finite() || zoom_over_fit <= 2.0 {
+        return None;
+    }
+    let axis = |low: f32, high: f32, limit: f32| {
+        let (low, high) = (low.clamp(0.0, limit), high.clamp(0.0, limit));
+        let margin = (VIEW_MARGIN * (high - low)).max((SMALLEST_VIEW_SIDE - (high - low)) / 2.0);
+        let least = SMALLEST_VIEW_SIDE.min(limit);
+        let low = (low - margin).clamp(0.0, limit - least);
+        (low, (high + margin).clamp(low + least, limit))
+    };
+    let (x0, x1) = axis(visible.x0, visible.x1, width);
+    let (y0, y1) = axis(visible.y0, visible.y1, height);
+    let step = ((x1 - x0).max(y1 - y0) / VIEW_GRID_STEPS).log2().floor().max(0.0).exp2();
+    let outwards = ImageRect {
+        x0: (x0 / step).floor() * step,
+        y0: (y0 / step).floor() * step,
+        x1: (x1 / step).ceil() * step,
+        y1: (y1 / step).ceil() * step,
+    };
+    PixelRect::covering(outwards, image_width, image_height)
+        .filter(|view| *view != PixelRect::of_size(image_width, image_height))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +200,36 @@ mod tests {
         let rect = ImageRect { x0: -3.0, y0: 1.2, x1: 4.1, y1: 99.0 };
         assert_eq!(PixelRect::covering(rect, 10, 8), Some(PixelRect { x: 0, y: 1, width: 5, height: 7 }));
         assert_eq!(PixelRect::covering(ImageRect { x0: 20.0, y0: 0.0, x1: 30.0, y1: 5.0 }, 10, 8), None);
+    }
+
+    #[test]
+    fn a_zoomed_view_covers_what_is_seen_and_stands_still() {
+        let seen = |x: f32, y: f32, width: f32, height: f32| ImageRect { x0: x, y0: y, x1: x + width, y1: y + height };
+        // At the fit, and up to twice of it, the whole picture serves; the canvas shows more than the picture here.
+        assert_eq!(view_for_zoom(seen(0.0, -500.0, 4000.0, 4000.0), 4000, 3000), None);
+        assert_eq!(view_for_zoom(seen(100.0, 100.0, 2000.0, 2000.0), 4000, 3000), None);
+        // Panned half out of the picture at the fit is no zoom.
+        assert_eq!(view_for_zoom(seen(3000.0, 0.0, 4000.0, 4000.0), 4000, 3000), None);
+        let view = view_for_zoom(seen(1000.0, 900.0, 800.0, 600.0), 4000, 3000).unwrap();
+        assert!(view.x <= 880 && view.right() >= 1920 && view.y <= 810 && view.bottom() >= 1590, "{view:?}");
+        assert!(view.width <= 1200 && view.height <= 950, "{view:?}");
+        // Small pans keep the view: of 64 one-pixel steps few cross a line of the grid.
+        let mut changes = 0;
+        for i in 0..64 {
+            let at = |i: i32| view_for_zoom(seen(1000.0 + i as f32, 900.0, 800.0, 600.0), 4000, 3000).unwrap();
+            changes += i32::from(at(i) != at(i + 1));
+        }
+        assert!(changes <= 2, "{changes}");
+    }
+
+    #[test]
+    fn a_zoomed_view_never_leaves_the_picture_nor_gets_too_small() {
+        let seen = ImageRect { x0: 395.0, y0: -3.0, x1: 403.0, y1: 3.0 };
+        let view = view_for_zoom(seen, 400, 300).unwrap();
+        assert!(view.right() == 400 && view.y == 0 && view.width >= 128 && view.height >= 128, "{view:?}");
+        let nothing = ImageRect { x0: f32::NAN, y0: 0.0, x1: 0.0, y1: 0.0 };
+        assert_eq!(view_for_zoom(nothing, 400, 300), None);
+        assert_eq!(view_for_zoom(ImageRect { x0: 3.0, y0: 3.0, x1: 5.0, y1: 5.0 }, 90, 60), None);
+        assert_eq!(view_for_zoom(ImageRect { x0: 3.0, y0: 3.0, x1: 3.0, y1: 5.0 }, 90, 60), None);
     }
 }

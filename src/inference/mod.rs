@@ -1,13 +1,16 @@
 //! Layer 1: models. The only place that names candle, safetensors and tokenizers; plain data goes in and comes out.
 
 mod device;
+mod embedding_file;
 pub mod fake;
+mod mask_prompt;
+mod ops;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
 mod weights;
 
-pub use predictor::{Candidate, Candidates, Replay, predict};
+pub use predictor::{Candidate, Candidates, Replay, encode_view, predict};
 pub use segmenter::{
     CancelToken, DecodeQuery, Embedding, EncodeControl, EncodedView, InferenceError, LabeledPoint, LowResLogits,
     MaskOutput, PointLabel, PreparedView, Segmenter, SegmenterInfo, ViewFrame,

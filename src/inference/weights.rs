@@ -11,7 +11,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub struct Weights {
     /// Where the tensors' bytes begin.
     data_start: u64,
     tensors: BTreeMap<String, Entry>,
+    metadata: HashMap<String, String>,
     device: Device,
     sha256: String,
     asked: Mutex<BTreeSet<String>>,
@@ -103,9 +104,10 @@ impl Weights {
         device: &Device,
     ) -> Result<Self, InferenceError> {
         let data_start = (LENGTH_BYTES + header.len()) as u64;
-        let tensors = parse_header(header, total - data_start)
+        let (tensors, metadata) = parse_header(header, total - data_start)
             .map_err(|problem| InferenceError::Weights { path: source.clone(), problem })?;
-        Ok(Self { source, content, data_start, tensors, device: device.clone(), sha256, asked: Mutex::default() })
+        let asked = Mutex::default();
+        Ok(Self { source, content, data_start, tensors, metadata, device: device.clone(), sha256, asked })
     }
 
     /// The file, or what the embedded one is called.
@@ -131,6 +133,11 @@ impl Weights {
     /// The shape that the header gives; `None` if there is no such tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|entry| entry.info.shape.as_slice())
+    }
+
+    /// A note of the header, such as the model's name.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
     }
 
     /// SHA-256 of the whole file, 64 hex digits.
@@ -305,8 +312,11 @@ fn what_else_it_is(start: &[u8], total: u64) -> String {
     }
 }
 
-/// The tensors of a header that agrees with itself and with the `data_bytes` that follow it.
-fn parse_header(header: &[u8], data_bytes: u64) -> Result<BTreeMap<String, Entry>, String> {
+/// Tensors and notes of a header.
+type Header = (BTreeMap<String, Entry>, HashMap<String, String>);
+
+/// The content of a header that agrees with itself and with the `data_bytes` that follow it.
+fn parse_header(header: &[u8], data_bytes: u64) -> Result<Header, String> {
     let metadata: Metadata = serde_json::from_slice(header)
         .map_err(|e| format!("has a header that is no valid safetensors header ({e}); get the file again"))?;
     let tensors = metadata.tensors();
@@ -336,10 +346,11 @@ fn parse_header(header: &[u8], data_bytes: u64) -> Result<BTreeMap<String, Entry
             covered.map_or("tensors that follow each other without gap".to_owned(), |bytes| bytes.to_string())
         ));
     }
-    Ok(tensors
+    let entries = tensors
         .into_iter()
         .map(|(name, info)| (name.clone(), Entry { name_in_file: name, info: info.clone() }))
-        .collect())
+        .collect();
+    Ok((entries, metadata.metadata().clone().unwrap_or_default()))
 }
 
 fn hash_all(file: &mut File) -> std::io::Result<String> {

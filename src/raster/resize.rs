@@ -4,8 +4,9 @@
 //! measured on pixels made by it (`tests/golden/resize.py` made the proof).
 
 use crate::geometry::PixelRect;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 /// Resizes the part `view` of a picture. Neighbours outside the view have no influence.
 ///
@@ -29,14 +30,16 @@ pub fn resize_rgb(rgb: &[u8], size: (u32, u32), view: PixelRect, to: (u32, u32))
     if to == (view.width, view.height) {
         return pixels.to_vec();
     }
-    let source = ImageRef::new(view.width, view.height, pixels, PixelType::U8x3)
+    let mut out = vec![0; to.0 as usize * to.1 as usize * 3];
+    let source = TypedImageRef::<U8x3>::from_buffer(view.width, view.height, pixels)
         .expect("the buffer has exactly the view's pixels, as asserted above");
-    let mut target = Image::new(to.0, to.1, PixelType::U8x3);
+    let mut target = TypedImage::<U8x3>::from_buffer(to.0, to.1, &mut out).expect("the buffer was made for this size");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    // The typed call builds the code of one pixel type only; the other way builds all, and that takes minutes.
     Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("both images are U8x3 and no crop is set, the two things that resize refuses");
-    target.into_vec()
+        .resize_typed(&source, &mut target, &options)
+        .expect("no crop is set, the only thing that a typed resize refuses");
+    out
 }
 
 fn crop(rgb: &[u8], width: u32, view: PixelRect) -> Vec<u8> {

@@ -9,6 +9,7 @@ mod parity;
 pub(super) mod preprocess;
 mod prompt_encoder;
 mod segment_anything;
+pub(super) mod spark;
 mod tiny_vit;
 mod two_way;
 mod vit;
