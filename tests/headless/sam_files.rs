@@ -165,10 +165,7 @@ fn an_embedding_survives_the_disk_and_belongs_to_its_model() {
     assert_eq!(restored.byte_size, embedding.byte_size);
     let (fresh, again) =
         (segmenter.decode(&embedding, &query(false)).unwrap(), segmenter.decode(&restored, &query(false)).unwrap());
-    for (a, b) in fresh.iter().zip(&again) {
-        let apart = a.low_res.iter().zip(b.low_res.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(apart < 0.02 && apart > 0.0, "f16 changes the logits by {apart}");
-    }
+    assert_eq!(fresh, again, "a mask does not tell where its embedding came from");
 
     let mut other = model("vit");
     other[0].values[0] += 1.0;

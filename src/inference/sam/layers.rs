@@ -1,8 +1,9 @@
 //! The small parts that SAM's networks share: checked linear layers and norms, rows and planes, attention in pieces.
 //!
-//! Invariant: activations are matrices of one picture, either rows `[pixels, channels]` or planes
-//! `[channels, pixels]`; nothing here has a batch axis, except attention's windows and heads.
+//! Invariant: activations are rows of one picture, `[pixels, channels]`; nothing here has a batch axis, except
+//! attention's windows and heads.
 
+use crate::inference::ops::softmax_over_last;
 use crate::inference::segmenter::InferenceError;
 use crate::inference::weights::Weights;
 use candle_core::{D, Result, Tensor};
@@ -119,7 +120,7 @@ fn attend_within(q: &Tensor, k: &Tensor, v: &Tensor, score_bytes: usize) -> Resu
         let mut rows = Vec::new();
         for row in (0..queries).step_by(rows_at_once) {
             let some = of_entry.narrow(1, row, rows_at_once.min(queries - row))?;
-            let scores = candle_nn::ops::softmax_last_dim(&some.matmul(&keys)?)?;
+            let scores = softmax_over_last(&some.matmul(&keys)?)?;
             rows.push(scores.matmul(&values)?);
         }
         entries.push(Tensor::cat(&rows, 1)?);
@@ -139,7 +140,7 @@ pub(super) fn attend_with_bias(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor
     for start in (0..windows).step_by(at_once) {
         let count = at_once.min(windows - start);
         let scores = q.narrow(0, start, count)?.matmul(&k.narrow(0, start, count)?.t()?)?.broadcast_add(bias)?;
-        pieces.push(candle_nn::ops::softmax_last_dim(&scores)?.matmul(&v.narrow(0, start, count)?)?);
+        pieces.push(softmax_over_last(&scores)?.matmul(&v.narrow(0, start, count)?)?);
     }
     Tensor::cat(&pieces, 0)
 }

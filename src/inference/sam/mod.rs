@@ -1,6 +1,6 @@
 //! Promptable segmenters of SAM's kind: an image encoder once a view, then points, boxes and masks decoded lightly.
 
-mod convolution;
+mod batch_norm;
 mod keys;
 mod layers;
 mod mask_decoder;

@@ -30,6 +30,11 @@ fn sampled(rows: &Tensor, step: usize) -> Vec<f32> {
     rows.to_vec2::<f32>().unwrap().into_iter().step_by(step).flatten().collect()
 }
 
+/// `[channels, side, side]` to `[side * side, channels]`.
+fn rows(planes: &Tensor) -> Tensor {
+    planes.flatten_from(1).unwrap().t().unwrap().contiguous().unwrap()
+}
+
 /// Compares every `step`-th row with a golden tensor.
 fn compare(golden: &Golden, name: &str, rows: &Tensor, step: usize, tolerance: f32) {
     assert_close(name, &sampled(rows, step), &golden.floats(name).1, tolerance);
@@ -93,19 +98,19 @@ fn prompt_encoder_and_mask_decoder_match_upstream() {
 fn tiny_vit_matches_upstream_part_by_part() {
     let golden = Golden::open("mobile-sam.golden.safetensors");
     let encoder = TinyVitEncoder::load(&weights("mobile_sam"), 128).unwrap();
-    let planes = input("small input", 3, 128 * 128);
+    let planes = input("small input", 3, 128 * 128).reshape((3, 128, 128)).unwrap();
     let stem = encoder.stem(&planes).unwrap();
-    compare(&golden, "tiny.patch_embed", &stem, 7, BLOCK);
-    compare(&golden, "tiny.mbconv", &encoder.step(0, &stem), 7, BLOCK);
+    compare(&golden, "tiny.patch_embed", &rows(&stem).t().unwrap(), 7, BLOCK);
+    compare(&golden, "tiny.mbconv", &rows(&encoder.step(0, &stem)).t().unwrap(), 7, BLOCK);
     // Steps: two convolutional blocks, a merge, then the first attention block.
-    let tokens = input("small tokens", 256, 128).t().unwrap().contiguous().unwrap();
-    compare(&golden, "tiny.block", &encoder.step(3, &tokens).t().unwrap(), 3, BLOCK);
+    let tokens = input("small tokens", 256, 128).t().unwrap().contiguous().unwrap().reshape((128, 16, 16)).unwrap();
+    compare(&golden, "tiny.block", &rows(&encoder.step(3, &tokens)), 3, BLOCK);
     let mut x = stem;
     for (stage, (from, to)) in [(0, 3), (3, 6), (6, 13), (13, 15)].into_iter().enumerate() {
         for index in from..to {
             x = encoder.step(index, &x);
         }
-        compare(&golden, &format!("tiny.stage{stage}"), &x.t().unwrap(), 5, WHOLE);
+        compare(&golden, &format!("tiny.stage{stage}"), &rows(&x), 5, WHOLE);
     }
     let whole = encoder.encode_planes(&planes, &EncodeControl::default()).unwrap();
     compare(&golden, "tiny.whole", &whole.t().unwrap(), 5, WHOLE);

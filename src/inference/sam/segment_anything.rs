@@ -12,21 +12,17 @@ use super::two_way::PictureSide;
 use super::vit::{VitConfig, VitEncoder};
 use crate::geometry::PixelRect;
 use crate::inference::device::ComputeDevice;
+use crate::inference::embedding_file;
 use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
 };
 use crate::inference::weights::Weights;
 use candle_core::{DType, Device, Tensor};
-use half::f16;
-use safetensors::tensor::{SafeTensors, TensorView};
-use safetensors::{Dtype, serialize};
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Name of the array in a stored embedding, and of the model id in its metadata.
+/// Name of the array in a stored embedding.
 const STORED_ARRAY: &str = "image_embedding";
-const STORED_MODEL: &str = "model";
 
 /// A SAM with its weights.
 pub(crate) struct Sam {
@@ -117,15 +113,10 @@ impl Sam {
     }
 
     fn own<'e>(&self, embedding: &'e Embedding) -> Result<&'e SamEmbedding, InferenceError> {
-        if embedding.model_id == self.info.id
-            && let Some(own) = embedding.tensors.downcast_ref::<SamEmbedding>()
-        {
-            return Ok(own);
-        }
-        Err(InferenceError::StoredEmbedding(format!(
-            "made by {}, expected {}; encode the picture again",
-            embedding.model_id, self.info.id
-        )))
+        embedding_file::check_owner(embedding, &self.info.id)?;
+        embedding.tensors.downcast_ref().ok_or_else(|| {
+            InferenceError::StoredEmbedding(format!("not made by {}; encode the picture again", self.info.id))
+        })
     }
 
     /// An embedding from the encoder's rows, `[grid * grid, DIM]`.
@@ -177,7 +168,9 @@ impl Segmenter for Sam {
                 frame.input_side, self.info.input_side
             )));
         }
-        self.embedding(self.encoder.encode(view, control)?)
+        // Rounded as the disk will round it, so that an embedding from there gives the same mask, byte for byte.
+        let image = self.encoder.encode(view, control)?.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
+        self.embedding(image)
     }
 
     fn decode(&self, embedding: &Embedding, query: &DecodeQuery) -> Result<Vec<MaskOutput>, InferenceError> {
@@ -206,38 +199,12 @@ impl Segmenter for Sam {
     }
 
     fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError> {
-        let image = self.own(embedding)?.image.to_dtype(DType::F16)?.flatten_all()?.to_vec1::<f16>()?;
-        let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let failed =
-            |e: safetensors::SafeTensorError| InferenceError::StoredEmbedding(format!("cannot be written: {e}"));
-        let view = TensorView::new(Dtype::F16, vec![self.grid * self.grid, DIM], &bytes).map_err(failed)?;
-        let metadata = HashMap::from([(STORED_MODEL.to_owned(), self.info.id.clone())]);
-        serialize([(STORED_ARRAY, view)], Some(metadata)).map_err(failed)
+        embedding_file::store(&self.info.id, &[(STORED_ARRAY, &self.own(embedding)?.image)])
     }
 
     fn restore_embedding(&self, bytes: &[u8]) -> Result<Embedding, InferenceError> {
-        let refuse = |problem: String| InferenceError::StoredEmbedding(format!("{problem}; encode the picture again"));
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(format!("damaged: {e}")))?;
-        let model = header.metadata().as_ref().and_then(|pairs| pairs.get(STORED_MODEL));
-        if model != Some(&self.info.id) {
-            let model = model.map_or("an unknown model", String::as_str);
-            return Err(refuse(format!("made by {model}, expected {}", self.info.id)));
-        }
-        let arrays = SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged: {e}")))?;
-        let array = arrays.tensor(STORED_ARRAY).map_err(|e| refuse(format!("damaged: {e}")))?;
         let shape = [self.grid * self.grid, DIM];
-        if array.dtype() != Dtype::F16 || array.shape() != shape {
-            return Err(refuse(format!(
-                "of shape {:?} and {:?}, expected {shape:?} and F16",
-                array.shape(),
-                array.dtype()
-            )));
-        }
-        let values: Vec<f32> =
-            array.data().as_chunks::<2>().0.iter().map(|&pair| f16::from_le_bytes(pair).to_f32()).collect();
-        if values.iter().any(|value| !value.is_finite()) {
-            return Err(refuse("damaged: it holds numbers that are none".to_owned()));
-        }
-        self.embedding(Tensor::from_vec(values, &shape, &self.device)?)
+        let [image] = embedding_file::restore(bytes, &self.info.id, [(STORED_ARRAY, &shape)], &self.device)?;
+        self.embedding(image)
     }
 }

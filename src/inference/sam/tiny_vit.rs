@@ -1,11 +1,12 @@
 //! MobileSAM's image encoder, TinyViT-5M: a convolutional stem and stage, then three stages of windowed attention.
 //!
 //! Source: mobile_sam/modeling/tiny_vit_sam.py of MobileSAM. Invariant: between stages the map travels as planes
-//! `[channels, side * side]`; batch norms are folded, and dropout and the unused classifier are absent.
+//! `[channels, side, side]`; batch norms are folded, and dropout and the unused classifier are absent.
 
-use super::convolution::{Convolution3x3, Pointwise};
+use super::batch_norm::{depthwise, halving, pointwise};
 use super::layers::{DEFAULT_EPSILON, Neck, TwoLayers, attend_with_bias, layer_norm, linear};
 use super::preprocess::sam_planes;
+use crate::inference::ops::{Activation, Convolution, Depthwise, Pointwise};
 use crate::inference::segmenter::{EncodeControl, InferenceError, PreparedView};
 use crate::inference::weights::Weights;
 use candle_core::{Device, Result, Tensor};
@@ -39,7 +40,7 @@ pub(super) const CELL: usize = 16;
 /// The encoder with its weights.
 pub(super) struct TinyVitEncoder {
     input_side: usize,
-    stem: [Convolution3x3; 2],
+    stem: [Convolution; 2],
     steps: Vec<Step>,
     neck: Neck,
     device: Device,
@@ -59,10 +60,11 @@ impl TinyVitEncoder {
     /// A missing or misshapen tensor.
     pub(super) fn load(weights: &Weights, input_side: usize) -> std::result::Result<Self, InferenceError> {
         let first = STAGES[0].dim;
-        let stem = |index: usize, inputs, outputs| {
-            Convolution3x3::load_full(weights, &format!("image_encoder.patch_embed.seq.{index}"), inputs, outputs, 2)
-        };
-        let stem = [stem(0, 3, first / 2)?, stem(2, first / 2, first)?];
+        let name = |index: usize| format!("image_encoder.patch_embed.seq.{index}");
+        let stem = [
+            halving(weights, &name(0), 3, first / 2, Activation::Gelu)?,
+            halving(weights, &name(2), first / 2, first, Activation::None)?,
+        ];
         let mut steps = Vec::new();
         let mut side = input_side / 4;
         for (index, stage) in STAGES.iter().enumerate() {
@@ -70,7 +72,7 @@ impl TinyVitEncoder {
             for block in 0..stage.depth {
                 let name = format!("{name}.blocks.{block}");
                 steps.push(if stage.heads == 0 {
-                    Step::Convolutional(MobileBlock::load(weights, &name, stage.dim, side)?)
+                    Step::Convolutional(MobileBlock::load(weights, &name, stage.dim)?)
                 } else {
                     Step::Attention(AttentionBlock::load(weights, &name, stage, side)?)
                 });
@@ -79,8 +81,7 @@ impl TinyVitEncoder {
                 // Only the last merge keeps the map's size, so that SAM gets its 64 x 64 cells.
                 let stride = if index + 2 == STAGES.len() { 1 } else { 2 };
                 let name = format!("{name}.downsample");
-                let merge = Merge::load(weights, &name, stage.dim, next.dim, side, stride)?;
-                steps.push(Step::Merge(merge));
+                steps.push(Step::Merge(Merge::load(weights, &name, stage.dim, next.dim, stride)?));
                 side = side.div_ceil(stride);
             }
         }
@@ -104,10 +105,10 @@ impl TinyVitEncoder {
     ) -> std::result::Result<Tensor, InferenceError> {
         control.cancel.check()?;
         let side = self.input_side;
-        self.encode_planes(&Tensor::from_vec(sam_planes(view), (3, side * side), &self.device)?, control)
+        self.encode_planes(&Tensor::from_vec(sam_planes(view), (3, side, side), &self.device)?, control)
     }
 
-    /// The same from normalised planes, `[3, input_side^2]`.
+    /// The same from normalised planes, `[3, input_side, input_side]`.
     pub(super) fn encode_planes(
         &self,
         planes: &Tensor,
@@ -120,7 +121,7 @@ impl TinyVitEncoder {
             x = step.forward(&x)?;
             control.step((index + 2) as f32 / count)?;
         }
-        let embedding = self.neck.forward(&x.t()?.contiguous()?)?;
+        let embedding = self.neck.forward(&x.flatten_from(1)?.t()?.contiguous()?)?;
         control.step(1.0)?;
         Ok(embedding)
     }
@@ -131,10 +132,9 @@ impl TinyVitEncoder {
         self.steps[index].forward(x).unwrap()
     }
 
-    /// `[3, side^2]` to `[64, (side / 4)^2]`.
+    /// `[3, side, side]` to `[64, side / 4, side / 4]`.
     pub(super) fn stem(&self, planes: &Tensor) -> Result<Tensor> {
-        let x = self.stem[0].forward(planes, self.input_side)?.gelu_erf()?;
-        self.stem[1].forward(&x, self.input_side.div_ceil(2))
+        self.stem[1].forward(&self.stem[0].forward(planes)?)
     }
 }
 
@@ -151,35 +151,31 @@ impl Step {
 /// Widen, convolve each channel by itself, narrow, add (`MBConv`).
 struct MobileBlock {
     widen: Pointwise,
-    depthwise: Convolution3x3,
+    depthwise: Depthwise,
     narrow: Pointwise,
-    side: usize,
 }
 
 impl MobileBlock {
-    fn load(weights: &Weights, name: &str, dim: usize, side: usize) -> std::result::Result<Self, InferenceError> {
+    fn load(weights: &Weights, name: &str, dim: usize) -> std::result::Result<Self, InferenceError> {
         let hidden = dim * EXPANSION;
         Ok(Self {
-            widen: Pointwise::load(weights, &format!("{name}.conv1"), dim, hidden)?,
-            depthwise: Convolution3x3::load_depthwise(weights, &format!("{name}.conv2"), hidden, 1)?,
-            narrow: Pointwise::load(weights, &format!("{name}.conv3"), hidden, dim)?,
-            side,
+            widen: pointwise(weights, &format!("{name}.conv1"), dim, hidden, Activation::Gelu)?,
+            depthwise: depthwise(weights, &format!("{name}.conv2"), hidden, 1, Activation::Gelu)?,
+            narrow: pointwise(weights, &format!("{name}.conv3"), hidden, dim, Activation::None)?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let wide = self.widen.forward(x)?.gelu_erf()?;
-        let wide = self.depthwise.forward(&wide, self.side)?.gelu_erf()?;
-        (self.narrow.forward(&wide)? + x)?.gelu_erf()
+        let wide = self.depthwise.forward(&self.widen.forward(x)?)?;
+        self.narrow.forward_add(&wide, x)?.gelu_erf()
     }
 }
 
 /// From one stage to the next: more channels, a map of half the side or the same (`PatchMerging`).
 struct Merge {
     widen: Pointwise,
-    depthwise: Convolution3x3,
+    depthwise: Depthwise,
     mix: Pointwise,
-    side: usize,
 }
 
 impl Merge {
@@ -187,22 +183,18 @@ impl Merge {
         weights: &Weights,
         name: &str,
         dim: usize,
-        next_dim: usize,
-        side: usize,
+        next: usize,
         stride: usize,
     ) -> std::result::Result<Self, InferenceError> {
         Ok(Self {
-            widen: Pointwise::load(weights, &format!("{name}.conv1"), dim, next_dim)?,
-            depthwise: Convolution3x3::load_depthwise(weights, &format!("{name}.conv2"), next_dim, stride)?,
-            mix: Pointwise::load(weights, &format!("{name}.conv3"), next_dim, next_dim)?,
-            side,
+            widen: pointwise(weights, &format!("{name}.conv1"), dim, next, Activation::Gelu)?,
+            depthwise: depthwise(weights, &format!("{name}.conv2"), next, stride, Activation::Gelu)?,
+            mix: pointwise(weights, &format!("{name}.conv3"), next, next, Activation::None)?,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.widen.forward(x)?.gelu_erf()?;
-        let x = self.depthwise.forward(&x, self.side)?.gelu_erf()?;
-        self.mix.forward(&x)
+        self.mix.forward(&self.depthwise.forward(&self.widen.forward(x)?)?)
     }
 }
 
@@ -213,7 +205,7 @@ struct AttentionBlock {
     project: Linear,
     /// `[heads, window^2, window^2]`, added to the scores.
     bias: Tensor,
-    local: Convolution3x3,
+    local: Depthwise,
     mlp_norm: LayerNorm,
     mlp: TwoLayers,
     side: usize,
@@ -231,7 +223,7 @@ impl AttentionBlock {
             qkv: linear(weights, &part("attn.qkv"), dim, 3 * dim)?,
             project: linear(weights, &part("attn.proj"), dim, dim)?,
             bias: bias_by_distance(&table, window)?,
-            local: Convolution3x3::load_depthwise(weights, &part("local_conv"), dim, 1)?,
+            local: depthwise(weights, &part("local_conv"), dim, 1, Activation::None)?,
             mlp_norm: layer_norm(weights, &part("mlp.norm"), dim, DEFAULT_EPSILON)?,
             mlp: TwoLayers {
                 first: linear(weights, &part("mlp.fc1"), dim, dim * EXPANSION)?,
@@ -243,14 +235,15 @@ impl AttentionBlock {
         })
     }
 
-    /// Planes to planes.
+    /// `[dim, side, side]` to the same.
     fn forward(&self, planes: &Tensor) -> Result<Tensor> {
-        let rows = planes.t()?.contiguous()?;
+        let shape = planes.dims3()?;
+        let rows = planes.flatten_from(1)?.t()?.contiguous()?;
         let rows = (&rows + self.attend(&rows)?)?;
-        let local = self.local.forward(&rows.t()?.contiguous()?, self.side)?;
-        let rows = local.t()?.contiguous()?;
+        let local = self.local.forward(&rows.t()?.contiguous()?.reshape(shape)?)?;
+        let rows = local.flatten_from(1)?.t()?.contiguous()?;
         let more = self.mlp.forward_gelu(&self.mlp_norm.forward(&rows)?)?;
-        (rows + more)?.t()?.contiguous()
+        (rows + more)?.t()?.contiguous()?.reshape(shape)
     }
 
     /// Attention within windows, `[side^2, dim]` to the same. Unlike SAM's ViT this one pads before the norm.
