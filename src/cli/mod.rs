@@ -1,1 +1,3 @@
 //! Layer 6: the command line.
+
+pub mod bench;

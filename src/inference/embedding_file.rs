@@ -85,23 +85,23 @@ mod tests {
     fn embeddings_come_back_within_half_precision_and_faults_are_named() {
         let (a, b) = (noise(&[3, 4, 5], 1), noise(&[2, 2], 2));
         let bytes = store("m@1", &[("a", &a), ("b", &b)]).unwrap();
-        let restore = |bytes: &[u8], id: &str, side: usize| {
-            super::restore(bytes, id, [("a", &[3, 4, 5]), ("b", &[side, 2])], &Device::Cpu)
+        let restored = |bytes: &[u8], id: &str, side: usize| {
+            restore(bytes, id, [("a", &[3, 4, 5]), ("b", &[side, 2])], &Device::Cpu)
         };
-        let [a2, b2] = restore(&bytes, "m@1", 2).unwrap();
+        let [a2, b2] = restored(&bytes, "m@1", 2).unwrap();
         assert!(difference(&a, &a2) < 1e-3 && difference(&b, &b2) < 1e-3);
         // What was rounded once is not changed again.
         let again = store("m@1", &[("a", &a2), ("b", &b2)]).unwrap();
-        let [a3, _] = restore(&again, "m@1", 2).unwrap();
+        let [a3, _] = restored(&again, "m@1", 2).unwrap();
         assert_eq!(difference(&a2, &a3), 0.0);
         let text = |result: Result<[Tensor; 2], InferenceError>| match result.unwrap_err() {
             InferenceError::StoredEmbedding(text) => text,
             other => panic!("{other}"),
         };
-        assert!(text(restore(&bytes, "m@2", 2)).contains("made by m@1, expected m@2"));
-        assert!(text(restore(&bytes, "m@1", 3)).contains("shape [2, 2], expected [3, 2]"));
+        assert!(text(restored(&bytes, "m@2", 2)).contains("made by m@1, expected m@2"));
+        assert!(text(restored(&bytes, "m@1", 3)).contains("shape [2, 2], expected [3, 2]"));
         for cut in [0, 7, 20, bytes.len() - 1] {
-            text(restore(&bytes[..cut], "m@1", 2));
+            text(restored(&bytes[..cut], "m@1", 2));
         }
     }
 }

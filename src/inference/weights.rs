@@ -91,7 +91,7 @@ impl Weights {
         let head = read_head(&mut bytes.as_ref(), total)
             .map_err(|e| refuse(format!("cannot be read: {e}")))?
             .map_err(refuse)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = sha256_hex(&bytes);
         Self::from_parts(source, Content::Memory(bytes), &head, total, sha256, device)
     }
 
@@ -140,12 +140,7 @@ impl Weights {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// SHA-256 of the whole file, 64 hex digits.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    /// The first 12 hex digits of [`Weights::sha256`]: what model ids end in.
+    /// The first 12 hex digits of the whole file's SHA-256: what model ids end in.
     pub fn sha256_prefix(&self) -> &str {
         &self.sha256[..12]
     }
@@ -250,7 +245,7 @@ impl Weights {
     }
 
     /// A few names, so that a person recognises what the file is.
-    fn some_names(&self) -> String {
+    pub fn some_names(&self) -> String {
         let mut names: Vec<&str> = self.names().take(3).collect();
         let more = self.tensors.len() - names.len();
         if names.is_empty() {
@@ -365,6 +360,11 @@ fn hash_all(file: &mut File) -> std::io::Result<String> {
     }
 }
 
+/// SHA-256 as 64 hex digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -407,7 +407,7 @@ mod tests {
         let path = folder.path().join("w.safetensors");
         crate::atomic_file::write_atomically(&path, |w| w.write_all(&good())).unwrap();
         let (disk, memory) = (Weights::open(&path, &Device::Cpu).unwrap(), open(good()).unwrap());
-        assert_eq!(disk.sha256(), memory.sha256());
+        assert_eq!(disk.sha256_prefix(), memory.sha256_prefix());
         assert_eq!(disk.sha256_prefix().len(), 12);
         for weights in [disk, memory] {
             assert_eq!(weights.values("full", &[2, 2]).unwrap(), [1.0, 2.0, 3.0, 4.0]);
