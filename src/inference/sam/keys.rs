@@ -25,6 +25,12 @@ pub(super) enum EncoderKind {
     TinyVit,
 }
 
+/// Whether these weights mean to be a SAM, complete or not.
+pub(super) fn looks_like_sam(weights: &Weights) -> bool {
+    let parts = ["image_encoder.", "vision_encoder.", "mask_decoder.", "prompt_encoder."];
+    weights.names().any(|name| parts.iter().any(|part| name.contains(part)))
+}
+
 /// The weights under their original names, and the image encoder they are for.
 ///
 /// # Errors
@@ -175,7 +181,7 @@ fn three_layers(name: &str) -> String {
 ///
 /// # Errors
 /// A folder with none or several, or with a model in shards; the text lists what is there.
-pub(super) fn weights_file(path: &Path) -> Result<PathBuf, InferenceError> {
+pub(in crate::inference) fn weights_file(path: &Path) -> Result<PathBuf, InferenceError> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }

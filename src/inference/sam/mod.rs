@@ -14,4 +14,5 @@ mod tiny_vit;
 mod two_way;
 mod vit;
 
+pub(super) use keys::weights_file;
 pub(super) use segment_anything::Sam;

@@ -3,7 +3,7 @@
 //! Invariant: what depends on the weights alone is computed at load, what depends on the picture alone at encode; a
 //! decode runs the transformer and the enlargement, nothing else.
 
-use super::keys::{EncoderKind, recognise, refuse_surplus, weights_file};
+use super::keys::{EncoderKind, looks_like_sam, recognise, refuse_surplus};
 use super::mask_decoder::MaskDecoder;
 use super::preprocess::prepare_view;
 use super::prompt_encoder::{DIM, PromptEncoder};
@@ -18,7 +18,6 @@ use crate::inference::segmenter::{
 };
 use crate::inference::weights::Weights;
 use candle_core::{DType, Device, Tensor};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Name of the array in a stored embedding.
@@ -58,19 +57,15 @@ struct SamEmbedding {
 }
 
 impl Sam {
-    /// Opens a safetensors file, or a folder with one, in the original, Hugging Face's or MobileSAM's key layout.
+    /// Whether these weights mean to be of this family.
+    pub(crate) fn recognises(weights: &Weights) -> bool {
+        looks_like_sam(weights)
+    }
+
+    /// Builds the model from a file in the original, Hugging Face's or MobileSAM's key layout.
     ///
     /// # Errors
     /// [`InferenceError::Weights`] for a file that is damaged, no SAM, or a variant that is not supported.
-    pub(crate) fn open(path: &Path, compute: &ComputeDevice) -> Result<Self, InferenceError> {
-        let file = weights_file(path)?;
-        Self::from_weights(Weights::open(&file, &compute.device)?, compute)
-    }
-
-    /// Builds the model from an open file.
-    ///
-    /// # Errors
-    /// As [`Sam::open`].
     pub(crate) fn from_weights(weights: Weights, compute: &ComputeDevice) -> Result<Self, InferenceError> {
         let (weights, kind) = recognise(weights)?;
         let (family, name, encoder, grid, input_side) = match kind {
