@@ -140,7 +140,8 @@ pub(super) fn attend_with_bias(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor
     for start in (0..windows).step_by(at_once) {
         let count = at_once.min(windows - start);
         let scores = q.narrow(0, start, count)?.matmul(&k.narrow(0, start, count)?.t()?)?.broadcast_add(bias)?;
-        pieces.push(softmax_over_last(&scores)?.matmul(&v.narrow(0, start, count)?)?);
+        let weights = softmax_over_last(&scores.flatten(0, 1)?)?.reshape(scores.shape())?;
+        pieces.push(weights.matmul(&v.narrow(0, start, count)?)?);
     }
     Tensor::cat(&pieces, 0)
 }

@@ -89,11 +89,6 @@ impl TinyVitEncoder {
         Ok(Self { input_side, stem, steps, neck, device: weights.device().clone() })
     }
 
-    /// Pixels a side of the square input.
-    pub(super) fn input_side(&self) -> usize {
-        self.input_side
-    }
-
     /// The image embedding as rows, `[(input_side / 16)^2, 256]`. The view is prepared for this input side.
     ///
     /// # Errors
