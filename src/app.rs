@@ -1,1 +1,1 @@
-//! Layer 6: the window.
+//! Layer 6: the window: eframe, dialogs, clipboard.

@@ -1,1 +1,3 @@
+//! Starts Maskwright.
+
 fn main() {}

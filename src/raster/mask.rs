@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Why run lengths are no mask.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum MaskError {
     /// The runs cover another number of pixels.
     #[error("the run lengths cover {found} pixels, expected {width} x {height} = {expected}")]
@@ -22,6 +22,14 @@ pub enum MaskError {
         expected: u64,
         /// Pixels covered.
         found: u64,
+    },
+    /// More pixels than a run can count.
+    #[error("a mask of {width} x {height} pixels is too large, expected at most 65,535 a side")]
+    TooLarge {
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
     },
 }
 
@@ -58,9 +66,13 @@ impl Mask {
     /// A mask from run lengths; runs of 0 in the middle are merged away.
     ///
     /// # Errors
-    /// [`MaskError::Sum`] if the runs do not cover exactly `width * height` pixels.
+    /// [`MaskError::Sum`] if the runs do not cover exactly `width * height` pixels, [`MaskError::TooLarge`] if these
+    /// are 2^32 or more.
     pub fn from_runs(width: u32, height: u32, runs: &[u32]) -> Result<Self, MaskError> {
         let expected = u64::from(width) * u64::from(height);
+        if expected > u64::from(u32::MAX) {
+            return Err(MaskError::TooLarge { width, height });
+        }
         let found = runs.iter().map(|&r| u64::from(r)).sum();
         if found != expected {
             return Err(MaskError::Sum { width, height, expected, found });
@@ -97,6 +109,41 @@ impl Mask {
             }
         }
         Self { width: bitmap.width, height: bitmap.height, runs: builder.finish() }
+    }
+
+    /// The union of spans of pixels, in any order, overlapping or not. A span is a first and an end index (exclusive),
+    /// counted down the columns; what lies beyond the last pixel is cut off. Sides are at most 65,535.
+    pub fn from_spans(width: u32, height: u32, mut spans: Vec<(u32, u32)>) -> Self {
+        let end_of_all = width.saturating_mul(height);
+        if !spans.is_sorted() {
+            spans.sort_unstable();
+        }
+        let mut builder = RunBuilder::default();
+        let mut at = 0;
+        for (start, end) in spans {
+            let (start, end) = (start.max(at).min(end_of_all), end.min(end_of_all));
+            if end > start {
+                builder.push(false, start - at);
+                builder.push(true, end - start);
+                at = end;
+            }
+        }
+        builder.push(false, end_of_all - at);
+        Self { width, height, runs: builder.finish() }
+    }
+
+    /// The union of masks. All must have this size: pixels of a mask of another size would land elsewhere.
+    pub fn union_of<'a>(width: u32, height: u32, masks: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut spans = Vec::new();
+        for mask in masks {
+            let mut at = 0u32;
+            for pair in mask.runs.chunks(2) {
+                let start = at + pair[0];
+                at = start + pair.get(1).copied().unwrap_or(0);
+                spans.push((start, at));
+            }
+        }
+        Self::from_spans(width, height, spans)
     }
 
     /// The mask laid out flat.
@@ -202,7 +249,7 @@ impl RunBuilder {
         if length == 0 {
             return;
         }
-        if (self.runs.len() % 2 == 0) == inside {
+        if self.runs.len().is_multiple_of(2) == inside {
             if let Some(last) = self.runs.last_mut() {
                 *last += length;
             }
@@ -255,6 +302,17 @@ mod tests {
     fn runs_that_do_not_fit_are_refused() {
         assert_eq!(Mask::from_runs(3, 2, &[4, 1]), Err(MaskError::Sum { width: 3, height: 2, expected: 6, found: 5 }));
         assert!(Mask::from_runs(3, 2, &[u32::MAX, u32::MAX]).is_err());
+        let huge = Mask::from_runs(65_536, 65_536, &[u32::MAX, 0, 1]);
+        assert_eq!(huge, Err(MaskError::TooLarge { width: 65_536, height: 65_536 }));
+    }
+
+    #[test]
+    fn spans_are_united_in_any_order() {
+        let mask = Mask::from_spans(4, 3, vec![(7, 9), (0, 2), (1, 5), (8, 8), (9, 20)]);
+        assert_eq!(mask.runs(), &[0, 5, 2, 5]);
+        assert_eq!(Mask::from_spans(4, 3, Vec::new()).runs(), &[12]);
+        let (a, b) = (Mask::from_runs(2, 2, &[1, 1, 2]).unwrap(), Mask::from_runs(2, 2, &[3, 1]).unwrap());
+        assert_eq!(Mask::union_of(2, 2, [&a, &b]).runs(), &[1, 1, 1, 1]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Picture {
 /// Something that decoding changed or left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureNote {
-    /// The file is animated; only its first frame is shown.
+    /// The file is animated or has several pages; only the first frame or page is shown.
     FirstFrameOnly,
     /// The EXIF orientation (2..=8) was applied.
     Reoriented(u8),
