@@ -39,12 +39,12 @@ pub fn unit(name: &str, count: usize) -> Vec<f32> {
     splitmix(name).take(count).map(|z| (z >> 40) as f32 * (1.0 / 8_388_608.0) - 1.0).collect()
 }
 
-/// The weight of this name: matrices and kernels by fan-in (half of that for the mask decoder's queries and keys), norms
-/// around 1, biases small, tables by half.
+/// The weight of this name: matrices and kernels by fan-in, norms around 1, biases small, tables by half.
 pub fn counted(name: &str, shape: &[usize]) -> Vec<f32> {
     let mut values = unit(name, shape.iter().product());
-    let is_table = ["pos_embed", "rel_pos_h", "rel_pos_w", "attention_biases"].iter().any(|end| name.ends_with(end))
-        || ["_embed.weight", "_token", "point_embeddings"].iter().any(|part| name.contains(part));
+    let tables =
+        ["pos_embed", "rel_pos_h", "rel_pos_w", "attention_biases", "_embed.weight", "_token.weight", "_tokens.weight"];
+    let is_table = tables.iter().any(|end| name.ends_with(end)) || name.contains("point_embeddings");
     let (factor, offset): (f32, f32) = if shape.len() <= 1 {
         if name.ends_with("weight") || name.ends_with("running_var") { (0.25, 1.0) } else { (0.1, 0.0) }
     } else if name.ends_with("gaussian_matrix") {
@@ -53,8 +53,7 @@ pub fn counted(name: &str, shape: &[usize]) -> Vec<f32> {
         (0.5, 0.0)
     } else {
         let fan_in: usize = shape[1..].iter().product();
-        let gain = if name.contains("q_proj") || name.contains("k_proj") { 0.5 } else { 1.0 };
-        ((gain * (3.0 / fan_in as f64).sqrt()) as f32, 0.0)
+        ((3.0 / fan_in as f64).sqrt() as f32, 0.0)
     };
     values.iter_mut().for_each(|value| *value = offset + factor * *value);
     values
