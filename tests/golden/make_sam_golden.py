@@ -154,7 +154,8 @@ def end_to_end(model: Sam, predictor_class, sizes, channel_step: int, pixel_step
         resized = predictor.transform.apply_image(rgb)
         out[f"{key}.resized"] = np.ascontiguousarray(resized[::5, ::5])
         out[f"{key}.resized_size"] = np.array(resized.shape[:2], np.int64)
-        out[f"{key}.embedding"] = predictor.features[0, ::channel_step].numpy().copy()
+        if channel_step:
+            out[f"{key}.embedding"] = predictor.features[0, ::channel_step].numpy().copy()
         a, b, c = [[width * 0.42, height * 0.5], [width * 0.8, height * 0.25], [width * 0.3, height * 0.6]]
         box = np.array([width * 0.2, height * 0.25, width * 0.6, height * 0.8])
         mask = mask_prompt(low)[None]
@@ -249,7 +250,7 @@ def main():
     mobile = build_sam_vit_t()
     mobile_shapes = fill(mobile)
     mobile_answers = tiny_vit_parts(mobile.image_encoder.state_dict())
-    mobile_answers |= end_to_end(mobile, MobileSamPredictor, [(450, 300), (300, 450)], 61, 9)
+    mobile_answers |= end_to_end(mobile, MobileSamPredictor, [(450, 300), (300, 450)], 0, 9)
 
     save_file(vit_answers, HERE / "sam-vit.golden.safetensors")
     save_file(mobile_answers, HERE / "mobile-sam.golden.safetensors")

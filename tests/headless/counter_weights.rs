@@ -60,7 +60,6 @@ pub fn counted(name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 /// RGB, `[height, width, 3]`: three gradients, a disc of the opposite brightness, and noise of 0..=31.
-#[allow(dead_code, reason = "the library's own tests do not need it")]
 pub fn picture(width: u32, height: u32) -> Vec<u8> {
     let (w, h) = (i64::from(width), i64::from(height));
     let (cx, cy, r) = (w * 2 / 5, h / 2, w.min(h) / 4);

@@ -6,13 +6,15 @@
 mod counter_weights;
 
 use super::mask_decoder::MaskDecoder;
+use super::preprocess::prepare_view;
 use super::prompt_encoder::PromptEncoder;
 use super::tiny_vit::TinyVitEncoder;
 use super::vit::{VitConfig, VitEncoder};
+use crate::geometry::PixelRect;
 use crate::inference::segmenter::{EncodeControl, LabeledPoint, PointLabel};
 use crate::inference::weights::Weights;
 use candle_core::{Device, Tensor};
-use counter_weights::{Golden, assert_close, mask_prompt, model, safetensors_bytes, unit};
+use counter_weights::{Golden, assert_close, mask_prompt, model, picture, safetensors_bytes, unit};
 
 const BLOCK: f32 = 1e-5;
 const WHOLE: f32 = 1e-4;
@@ -51,6 +53,19 @@ fn vit_blocks_match_upstream() {
     let tokens = input("block input", 400, 32);
     compare(&golden, "block.windowed", &encoder.block(0, &tokens), 1, BLOCK);
     compare(&golden, "block.global", &encoder.block(1, &tokens), 1, BLOCK);
+}
+
+#[test]
+fn the_whole_vit_encoder_matches_upstream_from_pixels() {
+    let golden = Golden::open("sam-vit.golden.safetensors");
+    let weights = weights("vit");
+    let encoder = VitEncoder::load(&weights, VitConfig::from_shapes(&weights).unwrap()).unwrap();
+    for (width, height) in [(480, 320), (320, 480)] {
+        let rgb = picture(width, height);
+        let view = prepare_view(&rgb, width, height, PixelRect::of_size(width, height), 320).unwrap();
+        let embedding = encoder.encode(&view, &EncodeControl::default()).unwrap();
+        compare(&golden, &format!("{width}x{height}.embedding"), &embedding.t().unwrap(), 9, WHOLE);
+    }
 }
 
 #[test]
