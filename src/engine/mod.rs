@@ -25,8 +25,6 @@ mod pictures;
 mod request;
 mod shared;
 mod state;
-#[cfg(test)]
-mod tests;
 
 pub use crate::inference::{Candidate, Candidates, InferenceError, Segmenter, SegmenterInfo, ViewFrame};
 pub use event::{EmbeddingSource, Event, HeavyOutcome, Problem};
@@ -209,3 +207,6 @@ impl Drop for Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,13 +156,14 @@ mod tests {
     fn zooming_keeps_the_point_under_the_pointer_and_stays_in_its_limits() {
         let size = (4000, 3000);
         let anchor = ScreenPoint { x: 420.0, y: 333.0 };
-        let mut view = CanvasView::FIT;
+        // A view whose corner lies on a whole pixel, so that the snapping of the first frame is no part of the question.
+        let mut view = CanvasView::At { center: ImagePoint::new(2000.0, 1500.0), zoom: 0.25 };
         let fixed = view.image_from_screen(AREA, size).image_from_screen(anchor);
         for _ in 0..60 {
             view = view.zoomed_at(AREA, size, anchor, 1.2);
             let now = view.image_from_screen(AREA, size);
             let seen = now.screen_from_image(fixed);
-            assert!((seen.x - anchor.x).abs() <= 2.0 && (seen.y - anchor.y).abs() <= 2.0, "{seen:?}");
+            assert!((seen.x - anchor.x).abs() <= 1.0 && (seen.y - anchor.y).abs() <= 1.0, "{seen:?}");
         }
         assert_eq!(view.zoom(AREA, size), 64.0);
         for _ in 0..100 {
