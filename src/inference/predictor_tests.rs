@@ -84,7 +84,7 @@ fn an_appended_step_costs_one_decode_and_taking_back_costs_none() {
         fake.decodes() - before
     };
     let [a, b, c] = [point(50.0, 50.0), not(80.0, 60.0), point(90.0, 120.0)];
-    assert_eq!(cost(&prompt(&[a.clone()])), 1);
+    assert_eq!(cost(&prompt(std::slice::from_ref(&a))), 1);
     assert_eq!(cost(&prompt(&[a.clone(), b.clone()])), 1);
     assert_eq!(cost(&prompt(&[a.clone(), b.clone(), c.clone()])), 1);
     assert_eq!(cost(&prompt(&[a.clone(), b.clone()])), 0);

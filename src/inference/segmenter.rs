@@ -221,7 +221,8 @@ pub trait Segmenter: Send + Sync {
         view: PixelRect,
     ) -> Result<PreparedView, InferenceError>;
 
-    /// Runs the image encoder.
+    /// Runs the image encoder. Its answer is rounded to what [`Segmenter::store_embedding`] keeps, so that a mask does
+    /// not depend on whether the embedding was computed just now or read from a disk.
     ///
     /// # Errors
     /// [`InferenceError::Cancelled`], or a failure of the computation.
@@ -239,7 +240,7 @@ pub trait Segmenter: Send + Sync {
     /// An embedding of another model.
     fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError>;
 
-    /// The inverse of [`Segmenter::store_embedding`], within f16's precision.
+    /// The inverse of [`Segmenter::store_embedding`], bit for bit.
     ///
     /// # Errors
     /// [`InferenceError::StoredEmbedding`] for bytes of another model, shape or length.

@@ -140,12 +140,7 @@ impl Weights {
         self.metadata.get(key).map(String::as_str)
     }
 
-    /// SHA-256 of the whole file, 64 hex digits.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-
-    /// The first 12 hex digits of [`Weights::sha256`]: what model ids end in.
+    /// The first 12 hex digits of the whole file's SHA-256: what model ids end in.
     pub fn sha256_prefix(&self) -> &str {
         &self.sha256[..12]
     }
@@ -412,7 +407,7 @@ mod tests {
         let path = folder.path().join("w.safetensors");
         crate::atomic_file::write_atomically(&path, |w| w.write_all(&good())).unwrap();
         let (disk, memory) = (Weights::open(&path, &Device::Cpu).unwrap(), open(good()).unwrap());
-        assert_eq!(disk.sha256(), memory.sha256());
+        assert_eq!(disk.sha256_prefix(), memory.sha256_prefix());
         assert_eq!(disk.sha256_prefix().len(), 12);
         for weights in [disk, memory] {
             assert_eq!(weights.values("full", &[2, 2]).unwrap(), [1.0, 2.0, 3.0, 4.0]);

@@ -1,8 +1,10 @@
-//! The headless tier in one binary: everything that needs no window.
+//! The headless tier in one binary: everything that needs no window, no display and no network.
 
 mod cli_demo;
 mod cli_run;
 mod cli_segment;
 mod cli_usage;
 mod coco_export;
+mod engine;
+mod session;
 mod tidy;

@@ -54,12 +54,18 @@ impl CustomOp1 for ChannelNorm {
         let places = x.len() / self.weight.values.len();
         let mut stats = vec![(0f32, 0f32); places];
         stats.par_chunks_mut(PLACES).enumerate().for_each(|(chunk, stats)| {
-            vectorised(|| chunk_stats(x, places, chunk * PLACES, self.eps, stats));
+            vectorised(
+                #[inline(always)]
+                || chunk_stats(x, places, chunk * PLACES, self.eps, stats),
+            );
         });
         let mut out = vec![0f32; x.len()];
         out.par_chunks_exact_mut(places).zip(x.par_chunks_exact(places)).enumerate().for_each(|(channel, (out, x))| {
             let (weight, bias) = (self.weight.values[channel], self.bias.values[channel]);
-            vectorised(|| normalise(x, &stats, weight, bias, self.activation, out));
+            vectorised(
+                #[inline(always)]
+                || normalise(x, &stats, weight, bias, self.activation, out),
+            );
         });
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }

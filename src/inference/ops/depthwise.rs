@@ -83,12 +83,15 @@ impl CustomOp1 for Depthwise {
                 let weight = &self.weight[channel * taps..][..taps];
                 let bias = self.bias.values[channel];
                 let activation = self.activation;
-                vectorised(|| match (self.kernel, self.stride) {
-                    (3, 1) => channel_of::<3, 1>(plane, geometry, weight, bias, activation, padded, out),
-                    (5, 1) => channel_of::<5, 1>(plane, geometry, weight, bias, activation, padded, out),
-                    (3, _) => channel_of::<3, 2>(plane, geometry, weight, bias, activation, padded, out),
-                    _ => channel_of::<5, 2>(plane, geometry, weight, bias, activation, padded, out),
-                });
+                vectorised(
+                    #[inline(always)]
+                    || match (self.kernel, self.stride) {
+                        (3, 1) => channel_of::<3, 1>(plane, geometry, weight, bias, activation, padded, out),
+                        (5, 1) => channel_of::<5, 1>(plane, geometry, weight, bias, activation, padded, out),
+                        (3, _) => channel_of::<3, 2>(plane, geometry, weight, bias, activation, padded, out),
+                        _ => channel_of::<5, 2>(plane, geometry, weight, bias, activation, padded, out),
+                    },
+                );
             });
         Ok((CpuStorage::F32(out), (channels, geometry.out[0], geometry.out[1]).into()))
     }

@@ -23,7 +23,8 @@ pub(crate) use softmax::{softmax_over_last, softmax_over_middle};
 
 use candle_core::{CpuStorage, Error, Layout, Result, Tensor};
 
-/// Runs a kernel compiled for the best instruction set of this machine. The kernel must be `#[inline(always)]`.
+/// Runs a kernel compiled for the best instruction set of this machine. The closure and all that it calls must be
+/// `#[inline(always)]`: what is not inlined into the dispatched function is compiled for the oldest machine.
 fn vectorised<R>(kernel: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(kernel)
 }

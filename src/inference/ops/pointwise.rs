@@ -73,7 +73,10 @@ impl InplaceOp1 for BiasActivation<'_> {
         let values = slice_mut(storage, layout)?;
         let channel_size = values.len() / self.bias.len();
         values.par_chunks_exact_mut(channel_size).zip(self.bias).for_each(|(channel, &bias)| {
-            vectorised(|| bias_channel(channel, bias, self.activation));
+            vectorised(
+                #[inline(always)]
+                || bias_channel(channel, bias, self.activation),
+            );
         });
         Ok(())
     }
@@ -119,7 +122,10 @@ impl InplaceOp2 for AddBias<'_> {
         let chunk = to.len().div_ceil(channels);
         to.par_chunks_mut(chunk).zip(from.par_chunks(chunk)).enumerate().for_each(|(channel, (to, from))| {
             let bias = self.bias.map_or(0.0, |bias| bias[channel]);
-            vectorised(|| add_channel(to, from, bias));
+            vectorised(
+                #[inline(always)]
+                || add_channel(to, from, bias),
+            );
         });
         Ok(())
     }

@@ -98,9 +98,10 @@ impl CustomOp2 for Spread<'_> {
             .zip(skip.par_chunks_exact(each))
             .enumerate()
             .for_each(|(channel, ((out, x), skip))| {
-                vectorised(|| {
-                    spread_channel(x, skip, (height, width), self.bias.values[channel], self.activation, out)
-                });
+                vectorised(
+                    #[inline(always)]
+                    || spread_channel(x, skip, (height, width), self.bias.values[channel], self.activation, out),
+                );
             });
         Ok((CpuStorage::F32(out), skip_layout.shape().clone()))
     }

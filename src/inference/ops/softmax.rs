@@ -35,15 +35,21 @@ impl CustomOp1 for Softmax {
         if self.over_middle {
             let each = middle * last;
             out.par_chunks_exact_mut(each).zip(x.par_chunks_exact(each)).for_each(|(out, x)| {
-                vectorised(|| {
-                    for start in (0..last).step_by(COLUMNS) {
-                        columns(x, last, start..(start + COLUMNS).min(last), out);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for start in (0..last).step_by(COLUMNS) {
+                            columns(x, last, start..(start + COLUMNS).min(last), out);
+                        }
+                    },
+                );
             });
         } else {
             out.par_chunks_exact_mut(last).zip(x.par_chunks_exact(last)).for_each(|(out, x)| {
-                vectorised(|| row(x, out));
+                vectorised(
+                    #[inline(always)]
+                    || row(x, out),
+                );
             });
         }
         Ok((CpuStorage::F32(out), layout.shape().clone()))

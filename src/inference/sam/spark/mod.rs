@@ -1,7 +1,7 @@
 //! The default segmenter, embedded in the program: EfficientNet-Lite0 encoder, SAM's tokens plus six dense prompt
 //! channels, two-way transformer, two local blocks, high-resolution skips. 4.0 M parameters, input side 512.
 //!
-//! Invariant: the same numbers as the PyTorch network that was trained (`training/model.py`), proven by
+//! Invariant: the same numbers as the PyTorch network that was trained (models/README.md tells of it), proven by
 //! `tests/golden/spark-sam.golden.safetensors`. Embeddings are rounded to f16 at birth, so that one that comes back from
 //! the disk gives the same mask, byte for byte, as a fresh one.
 

@@ -75,7 +75,7 @@ mod tests {
         difference(got, want) / (high - low)
     }
 
-    /// PyTorch ran the same f16 weights in f32 (training/export.py); padding rows carry label -1.
+    /// PyTorch ran the same f16 weights in f32 (see models/README.md); rows of padding carry the label -1.
     #[test]
     fn equals_pytorch_on_the_golden_file() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

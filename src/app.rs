@@ -1,1 +1,0 @@
-//! Layer 6: the window: eframe, dialogs, clipboard.
