@@ -1,5 +1,5 @@
 //! Command lines that are wrong, inputs that are unusable, set-ups that do not fit: each with its exit code, a text that
-//! helps, and no file left behind. None of these reaches the encoder.
+//! helps, and no file left behind.
 
 use super::cli_run::{folder_with_photos, names_in, photo, program, run_in};
 
@@ -106,6 +106,18 @@ fn bad_model_files_end_with_78() {
         run_in(path, &line).expect(78).says(&[word]);
         assert_eq!(names_in(path), before, "{model}");
     }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_ends_with_78_and_the_picture_is_never_replaced() {
+    let folder = folder_with_photos();
+    let path = folder.path();
+    // A PNG, so that a result could take its name.
+    run_in(path, "segment chelsea.jpg --box 0,0,372,300 -o small.png").expect(0);
+    let before = (names_in(path), std::fs::read(path.join("small.png")).unwrap());
+    run_in(path, "segment chelsea.jpg --point 250,160 -o coffee.jpg/m.png").expect(78).says(&["coffee.jpg", "-o"]);
+    run_in(path, "segment small.png --box 0,0,372,300 -o ./small.png").expect(2).says(&["the picture itself"]);
+    assert_eq!((names_in(path), std::fs::read(path.join("small.png")).unwrap()), before);
 }
 
 #[test]
