@@ -3,7 +3,7 @@
 //! Invariant: at most one dialog at a time. Where the system shows none (no portal, no zenity), the answer is
 //! [`Answer::Unavailable`] and the window shows its own path field; nothing is ever silently skipped.
 
-use crate::document::PICTURE_EXTENSIONS;
+use crate::raster::picture_extensions;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -100,7 +100,7 @@ fn ask(purpose: Purpose, suggestion: Option<&Path>) -> Answer {
     }
     let started = Instant::now();
     let paths = match purpose {
-        Purpose::OpenPictures => dialog.add_filter("Pictures", &PICTURE_EXTENSIONS).pick_files(),
+        Purpose::OpenPictures => dialog.add_filter("Pictures", picture_extensions()).pick_files(),
         Purpose::OpenFolder | Purpose::ExportTo { folder: true } => dialog.pick_folder().map(|path| vec![path]),
         Purpose::ExportTo { folder: false } => {
             if let Some(name) = suggestion.and_then(Path::file_name) {

@@ -51,7 +51,7 @@ fn prompts() -> Vec<Prompt> {
 fn start(folder: &Path, segmenter: &Arc<dyn Segmenter>) -> Engine {
     let options = EngineOptions { cache_folder: Some(folder.to_owned()), ..EngineOptions::default() };
     let segmenter = Arc::clone(segmenter);
-    Engine::start(options, Box::new(move || Ok(segmenter))).unwrap()
+    Engine::start(options, Box::new(move || Ok(segmenter))).expect("the system has threads left")
 }
 
 /// All answers in order, and where the embeddings came from.
