@@ -10,19 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-/// Hears of letters that no font has. Called by egui once a letter.
-struct MissingLetters {
-    sender: Mutex<Sender<char>>,
-    context: Context,
-}
+/// Hears of letters that no font has. Called by egui once a letter, in the middle of laying out text: nothing may be
+/// asked of the context here, which is locked.
+struct MissingLetters(Mutex<Sender<char>>);
 
 impl FontProvider for MissingLetters {
     fn font_for(&self, request: &FallbackRequest<'_>) -> Option<FontInsert> {
         let letter = request.cluster.chars().next()?;
-        if let Ok(sender) = self.sender.lock() {
+        if let Ok(sender) = self.0.lock() {
             // The receiver lives as long as the window; without it nobody needs the letter.
             let _ = sender.send(letter);
-            self.context.request_repaint();
         }
         None
     }
@@ -118,12 +115,12 @@ impl SystemFonts {
     pub fn watch(context: &Context) -> Self {
         let (sender, missing) = channel();
         let (found_sender, found) = channel();
-        context.add_font_provider(Arc::new(MissingLetters { sender: Mutex::new(sender), context: context.clone() }));
+        context.add_font_provider(Arc::new(MissingLetters(Mutex::new(sender))));
         Self { missing, found, found_sender, asked: BTreeSet::new(), used: BTreeSet::new() }
     }
 
-    /// Starts searches for what turned out to be missing, and takes in what was found. Returns texts for people where
-    /// nothing was found.
+    /// Starts searches for what turned out to be missing, and takes in what was found: call it after each frame.
+    /// Returns texts for people where nothing was found.
     pub fn drain(&mut self, context: &Context) -> Vec<String> {
         while let Ok(letter) = self.missing.try_recv() {
             let script = script_of(letter);

@@ -140,5 +140,9 @@ fn explanation(error: &eframe::Error) -> String {
         }
         _ => "It could not be set up",
     };
-    format!("{error}. {help}")
+    // winit puts the place in its own source before the reason.
+    let text = error.to_string();
+    let reason =
+        text.rsplit_once(".rs:").and_then(|(_, rest)| rest.split_once(": ")).map_or(&*text, |(_, reason)| reason);
+    format!("{reason}. {help}")
 }

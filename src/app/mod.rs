@@ -279,7 +279,7 @@ impl App {
         }
     }
 
-    fn drain_problems(&mut self, context: &Context) {
+    fn drain_problems(&mut self) {
         while let Ok(problem) = self.gpu_problems.try_recv() {
             self.note(NoticeLevel::Error, problem.to_string());
         }
@@ -290,10 +290,13 @@ impl App {
             }
             self.renderer_notice = notice;
         }
-        if let Some(fonts) = &mut self.fonts {
-            for text in fonts.drain(context) {
-                self.session.notices.push(NoticeLevel::Warning, text);
-            }
+    }
+
+    fn drain_fonts(&mut self, context: &Context) {
+        let Some(fonts) = &mut self.fonts else { return };
+        for text in fonts.drain(context) {
+            self.session.notices.push(NoticeLevel::Warning, text);
+            context.request_repaint();
         }
     }
 
@@ -343,7 +346,7 @@ impl eframe::App for App {
         self.drain_dialogs();
         self.drain_clipboard();
         self.drain_input(context);
-        self.drain_problems(context);
+        self.drain_problems();
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut Frame) {
@@ -368,6 +371,7 @@ impl eframe::App for App {
         self.take_wishes(&context);
         self.keep_title(&context);
         self.keep_settings(&context);
+        self.drain_fonts(&context);
         if said_something {
             // What was wished shows in the next frame.
             context.request_repaint();

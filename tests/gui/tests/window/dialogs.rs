@@ -67,6 +67,18 @@ fn a_broken_picture_is_a_message_that_stays_until_it_is_dismissed() {
 }
 
 #[test]
+fn letters_without_a_font_are_looked_for_and_a_vain_search_is_told() {
+    let mut window = TestWindow::ready(Setup { pictures: vec!["猫.png"], system_fonts: true, ..Setup::default() });
+    let context = window.harness.ctx.clone();
+    // Which of the two depends on the machine.
+    window.until("the search has ended", |session| {
+        let told = session.notices.iter().any(|notice| notice.text.contains("No font with Chinese"));
+        let font = egui::TextStyle::Body.resolve(&context.global_style());
+        told || context.fonts_mut(|fonts| fonts.has_glyph(&font, '猫'))
+    });
+}
+
+#[test]
 fn an_export_that_fails_says_why_and_can_be_repeated() {
     let mut window = TestWindow::ready(Setup::default());
     window.accept_apple();

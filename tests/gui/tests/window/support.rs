@@ -33,6 +33,8 @@ pub struct Setup {
     pub segmenter: FakeSegmenter,
     pub theme: ThemeChoice,
     pub drawn: bool,
+    /// Letters without a font are looked for on the machine.
+    pub system_fonts: bool,
     pub size: Vec2,
 }
 
@@ -43,6 +45,7 @@ impl Default for Setup {
             segmenter: FakeSegmenter::new(),
             theme: ThemeChoice::Dark,
             drawn: false,
+            system_fonts: false,
             size: Vec2::new(900.0, 600.0),
         }
     }
@@ -74,8 +77,17 @@ impl TestWindow {
         let segmenter: Arc<dyn Segmenter> = Arc::new(setup.segmenter);
         let mut settings = Settings::default();
         settings.window.theme = setup.theme;
-        let options = AppOptions { open, settings, time_secs: Some(0.0), ..AppOptions::default() };
+        let options = AppOptions {
+            open,
+            settings,
+            time_secs: Some(0.0),
+            system_fonts: setup.system_fonts,
+            ..AppOptions::default()
+        };
         let mut builder = Harness::builder().with_size(setup.size).with_step_dt(1.0 / 60.0).with_render_cursor(false);
+        if setup.system_fonts {
+            builder = builder.allow_missing_glyphs();
+        }
         if setup.drawn {
             builder = builder.wgpu();
         }
