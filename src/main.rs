@@ -14,11 +14,12 @@ fn main() -> ExitCode {
 
 #[cfg(feature = "gui")]
 fn open_window(request: cli::WindowRequest) -> ExitCode {
-    use maskwright::app::{self, LaunchOptions};
+    use maskwright::app::{self, LaunchError, LaunchOptions};
     let options = LaunchOptions { paths: request.paths.clone(), demo: request.demo, model: request.model.clone() };
     match app::run(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => cli::window_failed(request, &format_args!("{error:#}")),
+        Err(error @ LaunchError::NoWindow(_)) => cli::window_failed(request, &error),
+        Err(error @ LaunchError::NotSaved(_)) => cli::window_ended_badly(&error),
     }
 }
 

@@ -63,9 +63,16 @@ pub const PHOTOS: [DemoPhoto; 3] = [
         objects: &[
             DemoObject {
                 label: "astronaut",
-                steps: &[On(230.0, 100.0), On(200.0, 330.0), Off(400.0, 450.0), On(280.0, 330.0), On(150.0, 500.0)],
+                steps: &[
+                    On(230.0, 100.0),
+                    On(200.0, 330.0),
+                    Off(400.0, 450.0),
+                    On(280.0, 330.0),
+                    On(150.0, 500.0),
+                    Off(20.0, 450.0),
+                ],
             },
-            DemoObject { label: "helmet", steps: &[On(400.0, 430.0), On(490.0, 400.0)] },
+            DemoObject { label: "helmet", steps: &[On(400.0, 430.0), On(490.0, 400.0), Off(262.0, 480.0)] },
         ],
     },
     DemoPhoto {
@@ -73,7 +80,7 @@ pub const PHOTOS: [DemoPhoto; 3] = [
         bytes: include_bytes!("../../assets/demo/chelsea.jpg"),
         objects: &[DemoObject {
             label: "cat",
-            steps: &[Around(0.0, 0.0, 372.0, 300.0), On(250.0, 160.0), On(40.0, 260.0)],
+            steps: &[On(250.0, 160.0), On(40.0, 260.0), On(172.0, 115.0), Off(340.0, 270.0)],
         }],
     },
     DemoPhoto {
@@ -81,7 +88,13 @@ pub const PHOTOS: [DemoPhoto; 3] = [
         bytes: include_bytes!("../../assets/demo/coffee.jpg"),
         objects: &[DemoObject {
             label: "cup",
-            steps: &[Around(172.0, 16.0, 410.0, 308.0), Off(365.0, 300.0), On(230.0, 275.0)],
+            steps: &[
+                Around(172.0, 16.0, 410.0, 308.0),
+                On(250.0, 230.0),
+                Off(365.0, 300.0),
+                Off(150.0, 200.0),
+                On(230.0, 275.0),
+            ],
         }],
     },
 ];

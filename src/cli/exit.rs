@@ -80,6 +80,7 @@ impl Failure {
             error.kind(),
             ErrorKind::PermissionDenied
                 | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::AlreadyExists
                 | ErrorKind::NotFound
                 | ErrorKind::NotADirectory
                 | ErrorKind::IsADirectory

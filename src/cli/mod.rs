@@ -83,6 +83,11 @@ pub fn window_failed(request: WindowRequest, problem: &dyn std::fmt::Display) ->
     }
 }
 
+/// The window ran, but did not end well (the last changes are not on the disk): that may pass.
+pub fn window_ended_badly(problem: &dyn std::fmt::Display) -> ExitCode {
+    exit::Failure::retry(anyhow::Error::msg(problem.to_string())).report()
+}
+
 fn obey(arguments: Arguments) -> Outcome<Next> {
     let done = || Next::Finish(ExitCode::SUCCESS);
     match arguments.command {

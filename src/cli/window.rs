@@ -66,15 +66,14 @@ pub fn why_no_window() -> Option<String> {
         .then(|| "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)".into())
 }
 
-/// The window did not open though a display was named: run the demo without it, or say what to do.
+/// The window did not open though a display was named: run the demo without it, or say what the window said.
 ///
 /// # Errors
 /// Nothing may run in the window's place, or that failed too.
 pub(super) fn without_window(request: WindowRequest, problem: &dyn std::fmt::Display) -> Outcome<()> {
-    let problem = format!("the window could not open: {problem}");
     match request.otherwise {
-        Some(arguments) => demo::run_headless(&arguments, Some(&problem)),
-        None => Err(Failure::configuration_text(no_window_text(&problem))),
+        Some(arguments) => demo::run_headless(&arguments, Some(&problem.to_string())),
+        None => Err(Failure::configuration_text(problem.to_string())),
     }
 }
 

@@ -38,8 +38,8 @@ pub use state::{
     Prompting, SaveState, SizeConflict, Timings,
 };
 
-pub use crate::engine::EmbeddingSource;
 use crate::document::{Annotation, Colour, Edit, History};
+pub use crate::engine::EmbeddingSource;
 use crate::engine::ModelOpener;
 use crate::geometry::ImageRect;
 use project_desk::{Change, OpenRequest, ProjectDesk};
