@@ -161,12 +161,12 @@ impl App {
                     self.session.handle(command);
                 }
                 Wish::Request(request) => self.take_request(context, request),
-                Wish::Window(wish) => match self.window.take_wish(wish) {
-                    Some(WindowWish::AskExportTarget { folder, suggestion }) => {
+                Wish::Window(wish) => {
+                    let left = self.window.take_wish(wish);
+                    if let Some(WindowWish::AskExportTarget { folder, suggestion }) = left {
                         self.ask(context, Purpose::ExportTo { folder }, Some(suggestion));
                     }
-                    Some(_) | None => {}
-                },
+                }
             }
         }
     }

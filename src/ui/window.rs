@@ -61,6 +61,8 @@ pub struct Window {
     toasts: Toasts,
     dialog: Dialog,
     path_dialog: Option<PathDialog>,
+    /// The focus goes to the first widget of the next frame.
+    wants_panel_focus: bool,
 }
 
 impl Window {
@@ -91,7 +93,7 @@ impl Window {
     /// Does what the window itself can do about a request; false where the application is needed.
     pub fn take_request(&mut self, context: &Context, session: &Session, request: WindowRequest) -> bool {
         match request {
-            WindowRequest::FocusPanels => context.memory_mut(|memory| memory.move_focus(egui::FocusDirection::Next)),
+            WindowRequest::FocusPanels => self.wants_panel_focus = true,
             WindowRequest::Palette => self.toggle(Dialog::Palette(CommandPalette::default())),
             WindowRequest::Shortcuts => self.toggle(Dialog::Shortcuts),
             WindowRequest::Settings => self.toggle(Dialog::Settings(SettingsPanel::new(session))),
@@ -148,6 +150,9 @@ impl Window {
     ) -> (CanvasFrame, Option<PathAnswer>) {
         let context = ui.ctx().clone();
         context.set_theme(self.preferences.theme);
+        if std::mem::take(&mut self.wants_panel_focus) {
+            context.memory_mut(|memory| memory.move_focus(egui::FocusDirection::Next));
+        }
         let took_tab = self.keys(&context, session, wishes);
         self.bars_ui(ui, session, wishes);
         self.side_panels_ui(ui, session, wishes);

@@ -60,7 +60,7 @@ fn a_broken_picture_is_a_message_that_stays_until_it_is_dismissed() {
     let told = |session: &Session| session.notices.iter().any(|notice| notice.text.contains("broken.png"));
     window.until("the failure is told", told);
     assert!(window.shows("broken.png"));
-    window.harness.run_steps(600);
+    window.harness.run_steps(60 * 20);
     assert!(told(window.session()), "errors stay, and by now all other messages have left");
     window.push("Dismiss message");
     assert!(!told(window.session()));

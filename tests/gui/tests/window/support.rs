@@ -75,7 +75,7 @@ impl TestWindow {
         let mut settings = Settings::default();
         settings.window.theme = setup.theme;
         let options = AppOptions { open, settings, time_secs: Some(0.0), ..AppOptions::default() };
-        let mut builder = Harness::builder().with_size(setup.size).with_render_cursor(false);
+        let mut builder = Harness::builder().with_size(setup.size).with_step_dt(1.0 / 60.0).with_render_cursor(false);
         if setup.drawn {
             builder = builder.wgpu();
         }
