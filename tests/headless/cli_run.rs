@@ -80,7 +80,8 @@ pub fn folder_with_photos() -> tempfile::TempDir {
 /// Names in a folder, sorted.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
-    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name")).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name")).collect();
     names.sort();
     names
 }

@@ -152,6 +152,11 @@ fn a_full_disk_ends_with_75() {
 
 #[cfg(target_os = "linux")]
 fn finish_with_stderr(mut command: std::process::Command) -> (i32, String) {
-    let output = command.stderr(std::process::Stdio::piped()).spawn().expect("the program starts").wait_with_output().expect("it ends");
+    let output = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+        .wait_with_output()
+        .expect("it ends");
     (output.status.code().expect("a code"), String::from_utf8(output.stderr).expect("UTF-8"))
 }
