@@ -172,8 +172,7 @@ impl App {
     }
 
     fn take_request(&mut self, context: &Context, request: WindowRequest) {
-        let dark_now = context.theme() == egui::Theme::Dark;
-        if self.window.take_request(&self.session, request, dark_now) {
+        if self.window.take_request(context, &self.session, request) {
             return;
         }
         match request {
@@ -216,7 +215,8 @@ impl App {
             Some((purpose, Answer::Paths(paths))) => self.take_paths(purpose, paths),
             Some((purpose, Answer::Unavailable)) => {
                 let wanted = match purpose {
-                    Purpose::OpenPictures | Purpose::ModelFile => Wanted::File,
+                    Purpose::OpenPictures => Wanted::FileOrFolder,
+                    Purpose::ModelFile => Wanted::File,
                     Purpose::OpenFolder => Wanted::Folder,
                     Purpose::ExportTo { .. } => Wanted::Target,
                 };

@@ -5,6 +5,7 @@
 
 use super::device::ComputeDevice;
 use super::sam::spark::{self, SparkSegmenter};
+use super::sam::{Sam, weights_file};
 use super::segmenter::{InferenceError, Segmenter};
 use super::weights::Weights;
 use serde::Serialize;
@@ -14,13 +15,15 @@ use std::sync::Arc;
 /// Id of the built-in segmenter, as `--model` takes it.
 pub const BUILT_IN_SEGMENTER: &str = "spark-sam";
 
+const SEGMENTATION: &str = "promptable segmentation";
+
 /// Which segmenter to open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ModelChoice {
     /// The one in the program.
     #[default]
     BuiltIn,
-    /// A safetensors file of a known family.
+    /// A safetensors file of a known family, or a folder with one.
     Path(PathBuf),
 }
 
@@ -59,12 +62,16 @@ pub fn open_segmenter(choice: &ModelChoice) -> Result<Arc<dyn Segmenter>, Infere
     match choice {
         ModelChoice::BuiltIn => Ok(Arc::new(SparkSegmenter::built_in(&compute)?)),
         ModelChoice::Path(path) => {
-            let weights = Weights::open(path, &compute.device)?;
+            let weights = Weights::open(&weights_file(path)?, &compute.device)?;
             if SparkSegmenter::recognises(&weights) {
                 return Ok(Arc::new(SparkSegmenter::from_weights(&weights, &compute)?));
             }
+            if Sam::recognises(&weights) {
+                return Ok(Arc::new(Sam::from_weights(weights, &compute)?));
+            }
             Err(weights.refuse(format!(
-                "is no model that this program knows; it has {}. Expected weights of spark-sam: choose another file",
+                "is no model that this program knows; it has {}. Expected weights of spark-sam, or of a SAM (ViT-B, L, H \
+                 or MobileSAM; original or Hugging Face's names): choose another file",
                 weights.some_names()
             )))
         }
@@ -73,15 +80,26 @@ pub fn open_segmenter(choice: &ModelChoice) -> Result<Arc<dyn Segmenter>, Infere
 
 /// All models that this program can run.
 pub fn list() -> Vec<ModelEntry> {
-    vec![ModelEntry {
-        id: BUILT_IN_SEGMENTER.to_owned(),
-        name: "spark-sam".to_owned(),
-        task: "promptable segmentation".to_owned(),
-        bytes: Some(spark::BUILT_IN_WEIGHTS.len() as u64),
-        licence: "MIT OR Apache-2.0; trained on research data".to_owned(),
-        place: "built in".to_owned(),
-        sha256: Some(super::weights::sha256_hex(spark::BUILT_IN_WEIGHTS)),
-    }]
+    vec![
+        ModelEntry {
+            id: BUILT_IN_SEGMENTER.to_owned(),
+            name: "spark-sam".to_owned(),
+            task: SEGMENTATION.to_owned(),
+            bytes: Some(spark::BUILT_IN_WEIGHTS.len() as u64),
+            licence: "MIT OR Apache-2.0; trained on research data".to_owned(),
+            place: "built in".to_owned(),
+            sha256: Some(super::weights::sha256_hex(spark::BUILT_IN_WEIGHTS)),
+        },
+        ModelEntry {
+            id: "PATH".to_owned(),
+            name: "SAM ViT-B, ViT-L, ViT-H or MobileSAM (safetensors file, or a folder with one)".to_owned(),
+            task: SEGMENTATION.to_owned(),
+            bytes: None,
+            licence: "Apache-2.0 (the checkpoints of their authors)".to_owned(),
+            place: "give a path".to_owned(),
+            sha256: None,
+        },
+    ]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Layer 1: models. The only place that names candle, safetensors and tokenizers; plain data goes in and comes out.
 
+mod allocator;
 pub mod bench;
 pub mod catalog;
 mod device;

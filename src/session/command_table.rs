@@ -147,6 +147,8 @@ pub enum WindowRequest {
     ZoomOut,
     /// Light or dark.
     ToggleTheme,
+    /// Leave the canvas for the bars and panels: from there Tab goes on.
+    FocusPanels,
     /// Close the window.
     Quit,
 }
@@ -309,6 +311,8 @@ fn default_entries() -> Vec<CommandEntry> {
     let closer = [S::sign('+'), S::sign('='), S::ctrl('+'), S::ctrl('=')];
     add(View, "zoom-in", "Closer", &closer, When::Picture, window(W::ZoomIn));
     add(View, "zoom-out", "Further away", &[S::sign('-'), S::ctrl('-')], When::Picture, window(W::ZoomOut));
+    let panels = [S::plain(Key::Function(6))];
+    add(View, "focus-panels", "Go to the panels (then Tab)", &panels, When::Always, window(W::FocusPanels));
     add(View, "theme", "Light or dark", &[], When::Always, window(W::ToggleTheme));
 
     add(Help, "palette", "Find a command…", &[S::ctrl('P'), S::ctrl('K')], When::Always, window(W::Palette));

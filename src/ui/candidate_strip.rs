@@ -9,7 +9,7 @@ use super::widgets::{Weight, card_frame, keycap, wide_button};
 use super::wish::Wishes;
 use crate::geometry::PixelRect;
 use crate::session::{Answer, Command, Session};
-use egui::{Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Stroke, StrokeKind, Ui, Vec2, vec2};
+use egui::{Align2, Area, Event, Id, MouseWheelUnit, Order, Rect, RichText, Stroke, Ui, Vec2, vec2};
 
 /// What the strip keeps between frames.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub struct CandidateStrip {
     region: Option<(u64, u32, Option<PixelRect>)>,
 }
 
-const THUMBNAIL: Vec2 = vec2(104.0, 78.0);
+const THUMBNAIL: Vec2 = vec2(96.0, 72.0);
 const THUMBNAIL_COLOUR: [u8; 3] = [94, 129, 244];
 
 impl CandidateStrip {
@@ -136,13 +136,12 @@ fn candidate_ui(
 ) -> bool {
     let palette = Palette::of(ui.visuals());
     ui.vertical(|ui| {
-        ui.spacing_mut().item_spacing.y = 3.0;
+        ui.spacing_mut().item_spacing.y = 4.0;
+        ui.spacing_mut().interact_size.y = 18.0;
+        ui.visuals_mut().selection.bg_fill = palette.accent;
+        ui.visuals_mut().selection.stroke = Stroke::new(2.0, palette.accent);
         let name = format!("Candidate {}, IoU {predicted_iou:.2}, stability {stability:.2}", index + 1);
         let response = candidate_thumbnail_ui(ui, renderer, &name, THUMBNAIL, shown, region, mask);
-        if shown {
-            let accent = Stroke::new(2.5, palette.accent);
-            ui.painter().rect_stroke(response.rect.expand(1.0), 4.0, accent, StrokeKind::Middle);
-        }
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             keycap(ui, &(index + 1).to_string());

@@ -4,7 +4,7 @@
 
 use super::icons::{self, Icon};
 use super::theme::Palette;
-use super::widgets::{Weight, action_button, dialog_frame, text_field};
+use super::widgets::{Weight, action_button, dialog_frame, segmented, text_field};
 use super::wish::{WindowWish, Wishes};
 use crate::session::{CocoSegmentation, Command, ExportKind, ExportRequest, ExportScope, Session};
 use egui::{Align, Context, Id, Layout, Modal, ProgressBar, RichText, Sense, Ui, vec2};
@@ -105,31 +105,26 @@ impl ExportDialog {
         let palette = Palette::of(ui.visuals());
         ui.spacing_mut().item_spacing.y = 9.0;
         row_ui(ui, "Write", |ui| {
-            for (kind, name) in [(Kind::Coco, "COCO"), (Kind::Masks, "Mask PNGs"), (Kind::CutOuts, "Cut-outs")] {
-                if ui.radio_value(&mut self.kind, kind, name).clicked() {
-                    self.path_is_own = false;
-                }
+            let kinds = [(Kind::Coco, "COCO"), (Kind::Masks, "Mask PNGs"), (Kind::CutOuts, "Cut-outs")];
+            if segmented(ui, &kinds, &mut self.kind, true) {
+                self.path_is_own = false;
             }
         });
         row_ui(ui, "Masks as", |ui| {
-            ui.add_enabled_ui(self.kind == Kind::Coco, |ui| {
-                for (choice, name) in [
-                    (CocoSegmentation::Polygons, "Polygons"),
-                    (CocoSegmentation::Rle, "RLE"),
-                    (CocoSegmentation::RleList, "RLE list"),
-                ] {
-                    ui.radio_value(&mut self.segmentation, choice, name);
-                }
-            });
+            let ways = [
+                (CocoSegmentation::Polygons, "Polygons"),
+                (CocoSegmentation::Rle, "RLE"),
+                (CocoSegmentation::RleList, "RLE list"),
+            ];
+            segmented(ui, &ways, &mut self.segmentation, self.kind == Kind::Coco);
         });
         ui.label(RichText::new(self.explanation()).size(12.0).color(palette.text_weak));
         row_ui(ui, "Of", |ui| {
             let here = session.picture.name.as_ref().map_or(0, |name| session.project.object_count(name));
             let all = session.project.project.annotation_count();
-            ui.add_enabled_ui(here > 0, |ui| {
-                ui.radio_value(&mut self.scope, ExportScope::ThisImage, format!("This picture ({here})"));
-            });
-            ui.radio_value(&mut self.scope, ExportScope::Folder, format!("All pictures ({all})"));
+            let (here, all) = (format!("This picture ({here})"), format!("All pictures ({all})"));
+            let scopes = [(ExportScope::ThisImage, here.as_str()), (ExportScope::Folder, all.as_str())];
+            segmented(ui, &scopes, &mut self.scope, true);
         });
         self.suggest(session.project.folder.as_deref());
         let mut submitted = false;
@@ -170,7 +165,7 @@ impl ExportDialog {
     fn explanation(&self) -> &'static str {
         match (self.kind, self.segmentation) {
             (Kind::Coco, CocoSegmentation::Polygons) => {
-                "One JSON file. Outlines along pixel edges; objects whose holes no outline can say are written as RLE."
+                "One JSON file. Outlines along pixel edges; what no outline gives back exactly is written as RLE."
             }
             (Kind::Coco, CocoSegmentation::Rle) => {
                 "One JSON file. Compressed run lengths: exact, small, read by pycocotools."

@@ -7,11 +7,18 @@ use super::wish::Wishes;
 use crate::session::{CommandTable, Context as CommandContext, Key, Shortcut, WindowRequest};
 use egui::{Event, Modifiers};
 
-/// Turns this frame's key events into wishes.
-pub fn keys_to_wishes(context: &egui::Context, table: &CommandTable, state: CommandContext, wishes: &mut Wishes) {
+/// Turns this frame's key events into wishes. True if the Tab key was a command: the window library moves the focus at
+/// the same press, which the caller must then take back.
+pub fn keys_to_wishes(
+    context: &egui::Context,
+    table: &CommandTable,
+    state: CommandContext,
+    wishes: &mut Wishes,
+) -> bool {
     let typing = context.text_edit_focused();
     let focused = context.memory(|memory| memory.focused().is_some());
     let events = context.input(|input| input.events.clone());
+    let mut took_tab = false;
     for shortcut in events.iter().filter_map(shortcut_of) {
         let taken = (typing && belongs_to_text(shortcut)) || (focused && belongs_to_focus(shortcut));
         if taken {
@@ -19,8 +26,10 @@ pub fn keys_to_wishes(context: &egui::Context, table: &CommandTable, state: Comm
         }
         if let Some(entry) = table.resolve(shortcut, state) {
             wishes.action(&entry.action);
+            took_tab |= shortcut.key == Key::Tab;
         }
     }
+    took_tab
 }
 
 /// While a dialog is open only the keys that close what they opened go through.

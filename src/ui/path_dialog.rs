@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub enum Wanted {
     /// A file that exists.
     File,
+    /// A file or a folder that exists.
+    FileOrFolder,
     /// A folder that exists.
     Folder,
     /// A place to write to; its folder must exist.
@@ -58,7 +60,8 @@ impl PathDialog {
             );
             ui.add_space(4.0);
             let hint = match self.wanted {
-                Wanted::File => "/home/me/photos/cat.jpg",
+                Wanted::File => "/home/me/models/sam.safetensors",
+                Wanted::FileOrFolder => "/home/me/photos/cat.jpg",
                 Wanted::Folder => "/home/me/photos",
                 Wanted::Target => "/home/me/annotations.json",
             };
@@ -106,6 +109,7 @@ impl PathDialog {
         };
         match self.wanted {
             Wanted::File if !path.is_file() => Err(format!("There is no file {}.", path.display())),
+            Wanted::FileOrFolder if !path.exists() => Err(format!("There is nothing at {}.", path.display())),
             Wanted::Folder if !path.is_dir() => Err(format!("There is no folder {}.", path.display())),
             Wanted::Target
                 if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) =>
@@ -129,6 +133,8 @@ mod tests {
         let check = |wanted, typed: String| PathDialog { typed, ..PathDialog::new("t", wanted, None) }.check();
         assert_eq!(check(Wanted::File, format!(" \"{}\" ", file.display())), Ok(file.clone()));
         assert_eq!(check(Wanted::File, format!("file://{}", file.display())), Ok(file.clone()));
+        assert!(check(Wanted::FileOrFolder, folder.path().display().to_string()).is_ok());
+        assert!(check(Wanted::FileOrFolder, "/no/such/place".into()).is_err());
         assert!(check(Wanted::Folder, file.display().to_string()).unwrap_err().contains("no folder"));
         assert!(check(Wanted::Target, folder.path().join("no/out.json").display().to_string()).is_err());
         assert!(check(Wanted::Target, folder.path().join("out.json").display().to_string()).is_ok());

@@ -3,7 +3,9 @@
 use super::icons::Icon;
 use super::preferences::{Preferences, ThemeChoice};
 use super::theme::Palette;
-use super::widgets::{IconButton, Weight, action_button, dialog_frame, named_slider, section_heading, text_field};
+use super::widgets::{
+    IconButton, Weight, action_button, dialog_frame, named_slider, section_heading, segmented, text_field,
+};
 use super::wish::Wishes;
 use crate::session::{Command, ModelChoice, Session, WindowRequest};
 use egui::{Align, Context, DragValue, Id, Key, Layout, Modal, RichText, ScrollArea, Slider, Ui};
@@ -79,13 +81,13 @@ impl SettingsPanel {
             ui.colored_label(palette.bad, problem);
         }
         row_ui(ui, "Weights", |ui| {
-            let mut built_in = session.model.choice == ModelChoice::BuiltIn;
-            if ui.radio_value(&mut built_in, true, "Built in").clicked() {
-                self.model_path.clear();
-                wishes.command(Command::SetModel(ModelChoice::BuiltIn));
-            }
             if action_button(ui, None, "Choose file…", Weight::Normal, true).clicked() {
                 wishes.request(WindowRequest::ChooseModel);
+            }
+            let is_built_in = session.model.choice == ModelChoice::BuiltIn;
+            if action_button(ui, None, "Use the built-in one", Weight::Normal, !is_built_in).clicked() {
+                self.model_path.clear();
+                wishes.command(Command::SetModel(ModelChoice::BuiltIn));
             }
         });
         row_ui(ui, "", |ui| {
@@ -102,11 +104,8 @@ impl SettingsPanel {
 fn appearance_ui(ui: &mut Ui, session: &Session, preferences: &mut Preferences, wishes: &mut Wishes) {
     heading_ui(ui, "Appearance");
     row_ui(ui, "Theme", |ui| {
-        for (choice, name) in
-            [(ThemeChoice::System, "System"), (ThemeChoice::Light, "Light"), (ThemeChoice::Dark, "Dark")]
-        {
-            ui.radio_value(&mut preferences.theme, choice, name);
-        }
+        let choices = [(ThemeChoice::System, "System"), (ThemeChoice::Light, "Light"), (ThemeChoice::Dark, "Dark")];
+        segmented(ui, &choices, &mut preferences.theme, true);
     });
     row_ui(ui, "Motion", |ui| {
         let mut on = session.view.reduce_motion;

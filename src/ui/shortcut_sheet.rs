@@ -17,6 +17,7 @@ const GESTURES: &[(&str, &str)] = &[
     ("Zoom", "Wheel"),
     ("Pan", "Space + drag, or middle button"),
     ("Next candidate", "Wheel over the candidates"),
+    ("See the picture alone", "Hold `"),
 ];
 
 /// Draws the sheet; true once it was closed.

@@ -142,6 +142,8 @@ fn style(palette: &Palette, base: Visuals) -> Style {
     spacing.icon_spacing = 7.0;
     spacing.combo_width = 120.0;
     spacing.tooltip_width = 340.0;
+    // Dialogs limit their own height by the window's.
+    spacing.default_area_size = vec2(600.0, 4000.0);
     style.interaction.selectable_labels = false;
     style.interaction.tooltip_delay = 0.45;
     style
@@ -164,7 +166,7 @@ fn visuals(palette: &Palette, base: Visuals) -> Visuals {
     visuals.error_fg_color = palette.bad;
     visuals.weak_text_color = Some(palette.text_weak);
     visuals.selection.bg_fill = palette.accent_soft;
-    visuals.selection.stroke = Stroke::new(1.0, if dark { palette.text_strong } else { palette.accent });
+    visuals.selection.stroke = Stroke::new(1.0, if dark { palette.accent_hovered } else { palette.accent });
     visuals.slider_trailing_fill = true;
     visuals.handle_shape = egui::style::HandleShape::Circle;
     visuals.indent_has_left_vline = false;

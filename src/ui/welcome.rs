@@ -21,7 +21,7 @@ pub fn welcome_ui(ui: &mut Ui, rect: egui::Rect, session: &Session, wishes: &mut
         let text = if session.project.opening {
             "Opening…"
         } else {
-            "Drop pictures or a folder here, or open them. Your work is saved as you make it."
+            "Drop pictures or a folder here. Your work is saved as you make it."
         };
         ui.label(RichText::new(text).color(palette.text_weak));
         ui.add_space(14.0);

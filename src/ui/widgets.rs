@@ -215,10 +215,50 @@ pub fn named_slider(ui: &mut Ui, name: &str, slider: egui::Slider<'_>) -> bool {
     ui.scope(|ui| {
         let accent = Palette::of(ui.visuals()).accent;
         ui.spacing_mut().interact_size.y = 20.0;
+        ui.spacing_mut().button_padding.y = 1.0;
         ui.visuals_mut().selection.bg_fill = accent;
         ui.name_inputs(name, |ui| ui.add(slider).changed())
     })
     .inner
+}
+
+/// One choice among a few, side by side; true when another one was chosen.
+pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, choices: &[(T, &str)], chosen: &mut T, enabled: bool) -> bool {
+    let palette = Palette::of(ui.visuals());
+    let font = FontId::proportional(13.0);
+    let faded = if enabled { 1.0 } else { 0.5 };
+    let galleys: Vec<_> = choices
+        .iter()
+        .map(|(_, name)| ui.painter().layout_no_wrap((*name).to_owned(), font.clone(), palette.text))
+        .collect();
+    let width: f32 = galleys.iter().map(|galley| galley.size().x + 24.0).sum::<f32>() + 4.0;
+    let (frame, _) = ui.allocate_exact_size(vec2(width, ICON_BUTTON), Sense::hover());
+    ui.painter().rect(frame, CORNER, palette.sunken, Stroke::new(1.0, palette.outline), StrokeKind::Inside);
+    let mut left = frame.left() + 2.0;
+    let mut changed = false;
+    for ((value, name), galley) in choices.iter().zip(galleys) {
+        let size = vec2(galley.size().x + 24.0, frame.height() - 4.0);
+        let rect = Rect::from_min_size(egui::pos2(left, frame.top() + 2.0), size);
+        left += size.x;
+        let id = ui.scope_id().with(("segment", *name));
+        let response = ui.interact(rect, id, if enabled { Sense::click() } else { Sense::hover() });
+        let is_chosen = *value == *chosen;
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, is_chosen, name));
+        let lit = enabled && (response.hovered() || response.has_focus());
+        let (fill, ink) = match (is_chosen, lit) {
+            (true, _) => (palette.accent, palette.on_accent),
+            (_, true) => (palette.control_hovered, palette.text_strong),
+            _ => (Color32::TRANSPARENT, palette.text),
+        };
+        ui.painter().rect_filled(rect, 5.0, fill.gamma_multiply(faded));
+        let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect).min;
+        ui.painter().galley_with_override_text_color(at, galley, ink.gamma_multiply(faded));
+        if response.clicked() && !is_chosen {
+            *chosen = *value;
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// A filled square with round corners that shows a colour.

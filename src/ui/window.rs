@@ -89,8 +89,9 @@ impl Window {
     }
 
     /// Does what the window itself can do about a request; false where the application is needed.
-    pub fn take_request(&mut self, session: &Session, request: WindowRequest, dark_now: bool) -> bool {
+    pub fn take_request(&mut self, context: &Context, session: &Session, request: WindowRequest) -> bool {
         match request {
+            WindowRequest::FocusPanels => context.memory_mut(|memory| memory.move_focus(egui::FocusDirection::Next)),
             WindowRequest::Palette => self.toggle(Dialog::Palette(CommandPalette::default())),
             WindowRequest::Shortcuts => self.toggle(Dialog::Shortcuts),
             WindowRequest::Settings => self.toggle(Dialog::Settings(SettingsPanel::new(session))),
@@ -106,6 +107,7 @@ impl Window {
                 }
             }
             WindowRequest::ToggleTheme => {
+                let dark_now = context.theme() == egui::Theme::Dark;
                 self.preferences.theme = if dark_now { ThemeChoice::Light } else { ThemeChoice::Dark };
             }
             WindowRequest::ZoomFit | WindowRequest::ZoomActualSize | WindowRequest::ZoomIn | WindowRequest::ZoomOut => {
@@ -146,7 +148,7 @@ impl Window {
     ) -> (CanvasFrame, Option<PathAnswer>) {
         let context = ui.ctx().clone();
         context.set_theme(self.preferences.theme);
-        self.keys(&context, session, wishes);
+        let took_tab = self.keys(&context, session, wishes);
         self.bars_ui(ui, session, wishes);
         self.side_panels_ui(ui, session, wishes);
         let frame = self.canvas_ui(ui, session, renderer, circumstances, wishes);
@@ -160,6 +162,13 @@ impl Window {
         if answer.is_some() {
             self.path_dialog = None;
         }
+        if took_tab {
+            context.memory_mut(|memory| {
+                if let Some(gained) = memory.focused() {
+                    memory.surrender_focus(gained);
+                }
+            });
+        }
         (frame, answer)
     }
 
@@ -167,15 +176,18 @@ impl Window {
         self.path_dialog.is_some() || !matches!(self.dialog, Dialog::None) || egui::Popup::is_any_open(context)
     }
 
-    fn keys(&mut self, context: &Context, session: &Session, wishes: &mut Wishes) {
+    /// True if the Tab key was a command.
+    fn keys(&mut self, context: &Context, session: &Session, wishes: &mut Wishes) -> bool {
         let state = session.context();
         if !self.is_covered(context) {
-            keys::keys_to_wishes(context, &self.table, state, wishes);
-        } else if let Some(request) = keys::keys_over_dialog(context, &self.table, state)
+            return keys::keys_to_wishes(context, &self.table, state, wishes);
+        }
+        if let Some(request) = keys::keys_over_dialog(context, &self.table, state)
             && self.path_dialog.is_none()
         {
             wishes.request(request);
         }
+        false
     }
 
     fn bars_ui(&mut self, ui: &mut Ui, session: &Session, wishes: &mut Wishes) {

@@ -39,7 +39,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("anyhow", &["cli", "main"]),
     ("image", &["raster"]),
-    ("fast_image_resize", &["raster"]),
     ("rusqlite", &["document/store"]),
 ];
 

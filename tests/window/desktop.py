@@ -88,7 +88,7 @@ class Program:
 
     def close(self):
         """As a person does."""
-        xdo("windowquit", self.window)
+        keys("alt+F4")
         return self.process.wait(20)
 
     def application(self):

@@ -69,6 +69,13 @@ pub(crate) fn normalised_planes(view: &PreparedView, mean: [f32; 3], std: [f32; 
     planes
 }
 
+/// [`normalised_planes`] with the mean and deviation of SAM's training pictures (`Sam.pixel_mean`, `pixel_std`).
+pub(super) fn sam_planes(view: &PreparedView) -> Vec<f32> {
+    const MEAN: [f32; 3] = [123.675 / 255.0, 116.28 / 255.0, 103.53 / 255.0];
+    const DEVIATION: [f32; 3] = [58.395 / 255.0, 57.12 / 255.0, 57.375 / 255.0];
+    normalised_planes(view, MEAN, DEVIATION)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

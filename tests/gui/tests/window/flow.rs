@@ -17,8 +17,9 @@ fn shown(session: &Session) -> usize {
 fn from_click_to_coco_and_back() {
     let mut window = TestWindow::ready(Setup::default());
     assert!(window.shows(FIRST_CONTACT));
+    window.enter("Label name", "fruit");
     window.enter("Label name", "apple");
-    window.until("the label is there", |session| session.project.project.labels().len() == 1);
+    window.until("the labels are there", |session| session.project.project.labels().len() == 2);
 
     window.click_apple();
     assert!(!window.shows(FIRST_CONTACT));
@@ -35,16 +36,16 @@ fn from_click_to_coco_and_back() {
     assert!((area / expected - 1.0).abs() < 0.05, "area {area}, expected about {expected}");
 
     let id = window.objects()[0].id;
-    if window.session().objects.selection != Some(id) {
-        window.push("Object 1: No label");
-    }
-    window.key(Key::Num1);
-    let label = window.session().project.project.labels()[0].id;
+    assert_eq!(window.session().objects.selection, Some(id), "what was just kept is selected, to be named");
+    let at_first = window.objects()[0].label;
+    window.key(Key::Num2);
+    let label = window.session().project.project.labels()[1].id;
+    assert_ne!(at_first, Some(label));
     assert_eq!(window.objects()[0].label, Some(label));
     assert!(window.shows("Object 1: apple"));
 
     window.ctrl(Key::Z);
-    assert_eq!(window.objects()[0].label, None);
+    assert_eq!(window.objects()[0].label, at_first);
     window.ctrl(Key::Z);
     assert!(window.objects().is_empty());
     for _ in 0..2 {
@@ -61,7 +62,8 @@ fn from_click_to_coco_and_back() {
     let file: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(file["annotations"].as_array().map(Vec::len), Some(1));
     assert_eq!(file["annotations"][0]["area"].as_f64(), Some(f64::from(area)));
-    assert_eq!(file["categories"][0]["name"], "apple");
+    assert_eq!(file["categories"][1]["name"], "apple");
+    assert_eq!(file["annotations"][0]["category_id"], 2);
     window.push("Done");
     assert!(!window.shows("Write export"));
 }
@@ -110,13 +112,37 @@ fn the_wheel_over_the_strip_changes_candidates_and_does_not_zoom() {
             delta: egui::vec2(0.0, lines),
             phase: egui::TouchPhase::Move,
             modifiers: Modifiers::NONE,
-            source: Default::default(),
+            source: egui::MouseWheelSource::Wheel,
         });
         window.frames();
         assert_eq!(shown(window.session()), expected);
     }
     window.harness.run_steps(30);
     assert_eq!(window.session().picture.visible, zoom_before);
+}
+
+#[test]
+fn tab_takes_the_next_candidate_and_leaves_enter_to_accept() {
+    let mut window = TestWindow::ready(Setup::default());
+    window.click_apple();
+    window.key(Key::Tab);
+    assert_eq!(shown(window.session()), 2);
+    window.harness.get_by_label_contains("Candidate 1").click();
+    window.frames();
+    assert_eq!(shown(window.session()), 0);
+    window.key(Key::Enter);
+    window.until("the object is there", |session| session.project.project.annotation_count() == 1);
+    window.key(Key::F6);
+    assert!(window.harness.ctx.memory(|memory| memory.focused().is_some()), "F6 leads to the panels");
+}
+
+#[test]
+fn a_double_click_keeps_the_mask() {
+    let mut window = TestWindow::ready(Setup::default());
+    window.click(APPLE);
+    window.click(APPLE);
+    window.until("the object is there", |session| session.project.project.annotation_count() == 1);
+    assert!(window.session().prompting.draft.is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use egui::{Key, Modifiers, PointerButton, Pos2, Rect, Vec2};
 use egui_kittest::Harness;
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use maskwright::app::{App, AppOptions, Settings, export};
 use maskwright::document::Annotation;
 use maskwright::engine::{Engine, EngineOptions};

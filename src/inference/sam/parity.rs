@@ -1,0 +1,131 @@
+//! Parts of SAM against upstream's answers: single blocks within 1e-5, whole halves within 1e-4.
+//!
+//! The golden file holds samples of big tensors; the steps here are those of `tests/golden/make_sam_golden.py`.
+
+#[path = "../../../tests/headless/counter_weights.rs"]
+mod counter_weights;
+
+use super::mask_decoder::MaskDecoder;
+use super::preprocess::prepare_view;
+use super::prompt_encoder::PromptEncoder;
+use super::tiny_vit::TinyVitEncoder;
+use super::vit::{VitConfig, VitEncoder};
+use crate::geometry::PixelRect;
+use crate::inference::segmenter::{EncodeControl, LabeledPoint, PointLabel};
+use crate::inference::weights::Weights;
+use candle_core::{Device, Tensor};
+use counter_weights::{Golden, assert_close, mask_prompt, model, picture, safetensors_bytes, unit};
+
+const BLOCK: f32 = 1e-5;
+const WHOLE: f32 = 1e-4;
+
+fn weights(part: &str) -> Weights {
+    Weights::from_bytes(part.into(), safetensors_bytes(&model(part)), &Device::Cpu).unwrap()
+}
+
+fn input(name: &str, rows: usize, columns: usize) -> Tensor {
+    Tensor::from_vec(unit(name, rows * columns), (rows, columns), &Device::Cpu).unwrap()
+}
+
+/// Every `step`-th row, flat.
+fn sampled(rows: &Tensor, step: usize) -> Vec<f32> {
+    rows.to_vec2::<f32>().unwrap().into_iter().step_by(step).flatten().collect()
+}
+
+/// `[channels, side, side]` to `[side * side, channels]`.
+fn rows(planes: &Tensor) -> Tensor {
+    planes.flatten_from(1).unwrap().t().unwrap().contiguous().unwrap()
+}
+
+/// Compares every `step`-th row with a golden tensor.
+fn compare(golden: &Golden, name: &str, rows: &Tensor, step: usize, tolerance: f32) {
+    assert_close(name, &sampled(rows, step), &golden.floats(name).1, tolerance);
+}
+
+#[test]
+fn vit_blocks_match_upstream() {
+    let golden = Golden::open("sam-vit.golden.safetensors");
+    let weights = weights("vit");
+    let config = VitConfig::from_shapes(&weights).unwrap();
+    assert_eq!((config.dim, config.heads, config.grid, config.input_side()), (32, 2, 20, 320));
+    assert_eq!(config.windows, [14, 20, 14]);
+    let encoder = VitEncoder::load(&weights, config).unwrap();
+    let tokens = input("block input", 400, 32);
+    compare(&golden, "block.windowed", &encoder.block(0, &tokens), 1, BLOCK);
+    compare(&golden, "block.global", &encoder.block(1, &tokens), 1, BLOCK);
+}
+
+#[test]
+fn the_whole_vit_encoder_matches_upstream_from_pixels() {
+    let golden = Golden::open("sam-vit.golden.safetensors");
+    let weights = weights("vit");
+    let encoder = VitEncoder::load(&weights, VitConfig::from_shapes(&weights).unwrap()).unwrap();
+    for (width, height) in [(480, 320), (320, 480)] {
+        let rgb = picture(width, height);
+        let view = prepare_view(&rgb, width, height, PixelRect::of_size(width, height), 320).unwrap();
+        let embedding = encoder.encode(&view, &EncodeControl::default()).unwrap();
+        compare(&golden, &format!("{width}x{height}.embedding"), &embedding.t().unwrap(), 9, WHOLE);
+    }
+}
+
+#[test]
+fn prompt_encoder_and_mask_decoder_match_upstream() {
+    let golden = Golden::open("sam-vit.golden.safetensors");
+    let weights = weights("vit");
+    let prompts = PromptEncoder::load(&weights, 20, 320).unwrap();
+    let positions = prompts.cell_positions().unwrap();
+    compare(&golden, "prompt.dense_pe", &positions.t().unwrap(), 13, BLOCK);
+    // Upstream's pixel indices plus a half are our corner convention.
+    let point = |x: f32, y: f32, label| LabeledPoint { x: x + 0.5, y: y + 0.5, label };
+    let points = [point(100.0, 50.0, PointLabel::Include), point(7.5, 300.0, PointLabel::Exclude)];
+    let tokens = prompts.tokens(&points).unwrap().unwrap();
+    compare(&golden, "prompt.sparse", &tokens, 1, BLOCK);
+    let map = prompts.mask_map(&mask_prompt(80)).unwrap();
+    compare(&golden, "prompt.dense", &map.t().unwrap(), 13, BLOCK);
+
+    let decoder = MaskDecoder::load(&weights, positions, 20).unwrap();
+    let (queries, query_pe) = (input("queries", 7, 256), input("query pe", 7, 256));
+    let (keys, key_pe) = (input("keys", 400, 256), input("key pe", 400, 256));
+    let (queries, keys) = decoder.transformer().block(1, &queries, &query_pe, &keys, &key_pe);
+    compare(&golden, "two_way.queries", &queries, 1, BLOCK);
+    compare(&golden, "two_way.keys", &keys, 9, BLOCK);
+
+    let image = input("image embedding", 256, 400).t().unwrap().contiguous().unwrap();
+    let picture = decoder.picture_side((image + map).unwrap()).unwrap();
+    let (want_shape, want) = golden.floats("decoder.low_res");
+    let want_iou = golden.floats("decoder.iou").1;
+    let of_one = want.len() / want_shape[0];
+    for (multimask, masks) in [(false, 0..1), (true, 1..4)] {
+        let decoded = decoder.decode(&picture, Some(&tokens), multimask).unwrap();
+        let got: Vec<f32> = (0..masks.len())
+            .flat_map(|i| {
+                let rows = decoded.low_res.get(i).unwrap().to_vec2::<f32>().unwrap();
+                rows.into_iter().step_by(3).flat_map(|row| row.into_iter().step_by(3)).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_close("decoder.low_res", &got, &want[masks.start * of_one..masks.end * of_one], WHOLE);
+        assert_close("decoder.iou", &decoded.predicted_iou, &want_iou[masks], WHOLE);
+    }
+}
+
+#[test]
+fn tiny_vit_matches_upstream_part_by_part() {
+    let golden = Golden::open("mobile-sam.golden.safetensors");
+    let encoder = TinyVitEncoder::load(&weights("mobile_sam"), 128).unwrap();
+    let planes = input("small input", 3, 128 * 128).reshape((3, 128, 128)).unwrap();
+    let stem = encoder.stem(&planes).unwrap();
+    compare(&golden, "tiny.patch_embed", &rows(&stem).t().unwrap(), 7, BLOCK);
+    compare(&golden, "tiny.mbconv", &rows(&encoder.step(0, &stem)).t().unwrap(), 7, BLOCK);
+    // Steps: two convolutional blocks, a merge, then the first attention block.
+    let tokens = input("small tokens", 256, 128).t().unwrap().contiguous().unwrap().reshape((128, 16, 16)).unwrap();
+    compare(&golden, "tiny.block", &rows(&encoder.step(3, &tokens)), 3, BLOCK);
+    let mut x = stem;
+    for (stage, (from, to)) in [(0, 3), (3, 6), (6, 13), (13, 15)].into_iter().enumerate() {
+        for index in from..to {
+            x = encoder.step(index, &x);
+        }
+        compare(&golden, &format!("tiny.stage{stage}"), &rows(&x), 5, WHOLE);
+    }
+    let whole = encoder.encode_planes(&planes, &EncodeControl::default()).unwrap();
+    compare(&golden, "tiny.whole", &whole.t().unwrap(), 5, WHOLE);
+}

@@ -1,0 +1,205 @@
+//! Real SAM as a [`Segmenter`]: ViT-B, L, H and MobileSAM from a safetensors file.
+//!
+//! Invariant: what depends on the weights alone is computed at load, what depends on the picture alone at encode; a
+//! decode runs the transformer and the enlargement, nothing else.
+
+use super::keys::{EncoderKind, looks_like_sam, recognise, refuse_surplus};
+use super::mask_decoder::MaskDecoder;
+use super::preprocess::prepare_view;
+use super::prompt_encoder::{DIM, PromptEncoder};
+use super::tiny_vit::{self, TinyVitEncoder};
+use super::two_way::PictureSide;
+use super::vit::{VitConfig, VitEncoder};
+use crate::geometry::PixelRect;
+use crate::inference::device::ComputeDevice;
+use crate::inference::embedding_file;
+use crate::inference::segmenter::{
+    DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
+};
+use crate::inference::weights::Weights;
+use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
+
+/// Name of the array in a stored embedding.
+const STORED_ARRAY: &str = "image_embedding";
+
+/// A SAM with its weights.
+pub(crate) struct Sam {
+    info: SegmenterInfo,
+    encoder: ImageEncoder,
+    prompt_encoder: PromptEncoder,
+    decoder: MaskDecoder,
+    /// Cells a side of the embedding.
+    grid: usize,
+    device: Device,
+}
+
+enum ImageEncoder {
+    Vit(VitEncoder),
+    TinyVit(TinyVitEncoder),
+}
+
+impl ImageEncoder {
+    fn encode(&self, view: &PreparedView, control: &EncodeControl<'_>) -> Result<Tensor, InferenceError> {
+        match self {
+            Self::Vit(encoder) => encoder.encode(view, control),
+            Self::TinyVit(encoder) => encoder.encode(view, control),
+        }
+    }
+}
+
+/// What [`Sam`] keeps of a view.
+struct SamEmbedding {
+    /// The encoder's answer as rows, `[grid * grid, DIM]`.
+    image: Tensor,
+    /// The decoder's first look at it where no mask is given.
+    without_mask: PictureSide,
+}
+
+impl Sam {
+    /// Whether these weights mean to be of this family.
+    pub(crate) fn recognises(weights: &Weights) -> bool {
+        looks_like_sam(weights)
+    }
+
+    /// Builds the model from a file in the original, Hugging Face's or MobileSAM's key layout.
+    ///
+    /// # Errors
+    /// [`InferenceError::Weights`] for a file that is damaged, no SAM, or a variant that is not supported.
+    pub(crate) fn from_weights(weights: Weights, compute: &ComputeDevice) -> Result<Self, InferenceError> {
+        let (weights, kind) = recognise(weights)?;
+        let (family, name, encoder, grid, input_side) = match kind {
+            EncoderKind::Vit => {
+                let config = VitConfig::from_shapes(&weights)?;
+                if config.outputs != DIM {
+                    return Err(weights.refuse(format!(
+                        "its image encoder gives {} channels, expected {DIM}; it is no SAM: choose another file",
+                        config.outputs
+                    )));
+                }
+                let (family, name) = vit_family(&config);
+                let (grid, side) = (config.grid, config.input_side());
+                (family, name, ImageEncoder::Vit(VitEncoder::load(&weights, config)?), grid, side)
+            }
+            EncoderKind::TinyVit => {
+                let side = tiny_vit::INPUT_SIDE;
+                let encoder = ImageEncoder::TinyVit(TinyVitEncoder::load(&weights, side)?);
+                ("mobile-sam".to_owned(), "MobileSAM".to_owned(), encoder, side / tiny_vit::CELL, side)
+            }
+        };
+        let prompt_encoder = PromptEncoder::load(&weights, grid, input_side)?;
+        let decoder = MaskDecoder::load(&weights, prompt_encoder.cell_positions()?, grid)?;
+        refuse_surplus(&weights)?;
+        let file = weights.source().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self {
+            info: SegmenterInfo {
+                id: format!("{family}@{}", weights.sha256_prefix()),
+                name: format!("{name} ({file})"),
+                device: compute.description.clone(),
+                input_side: input_side as u32,
+                low_res_side: 4 * grid as u32,
+            },
+            encoder,
+            prompt_encoder,
+            decoder,
+            grid,
+            device: compute.device.clone(),
+        })
+    }
+
+    fn own<'e>(&self, embedding: &'e Embedding) -> Result<&'e SamEmbedding, InferenceError> {
+        embedding_file::check_owner(embedding, &self.info.id)?;
+        embedding.tensors.downcast_ref().ok_or_else(|| {
+            InferenceError::StoredEmbedding(format!("not made by {}; encode the picture again", self.info.id))
+        })
+    }
+
+    /// An embedding from the encoder's rows, `[grid * grid, DIM]`.
+    fn embedding(&self, image: Tensor) -> Result<Embedding, InferenceError> {
+        let without_mask = self.decoder.picture_side(image.broadcast_add(&self.prompt_encoder.no_mask)?)?;
+        let byte_size = image.elem_count() * size_of::<f32>() + without_mask.byte_size();
+        let tensors = Arc::new(SamEmbedding { image, without_mask });
+        Ok(Embedding { model_id: self.info.id.clone(), tensors, byte_size })
+    }
+
+    fn not_a_number(&self) -> InferenceError {
+        InferenceError::NotANumber { model: self.info.id.clone() }
+    }
+}
+
+/// `sam-vit-b` and `SAM ViT-B`; other sizes are named by their numbers.
+fn vit_family(config: &VitConfig) -> (String, String) {
+    let (dim, depth) = (config.dim, config.windows.len());
+    let letter = match (dim, depth) {
+        (768, 12) => "B",
+        (1024, 24) => "L",
+        (1280, 32) => "H",
+        _ => return (format!("sam-vit-{dim}x{depth}"), format!("SAM ViT, {dim} channels, {depth} blocks")),
+    };
+    (format!("sam-vit-{}", letter.to_lowercase()), format!("SAM ViT-{letter}"))
+}
+
+impl Segmenter for Sam {
+    fn info(&self) -> &SegmenterInfo {
+        &self.info
+    }
+
+    fn prepare(
+        &self,
+        rgb: &[u8],
+        image_width: u32,
+        image_height: u32,
+        view: PixelRect,
+    ) -> Result<PreparedView, InferenceError> {
+        prepare_view(rgb, image_width, image_height, view, self.info.input_side)
+    }
+
+    fn encode(&self, view: &PreparedView, control: &EncodeControl<'_>) -> Result<Embedding, InferenceError> {
+        let frame = &view.frame;
+        let bytes = frame.content_width as usize * frame.content_height as usize * 3;
+        if frame.input_side != self.info.input_side || view.rgb.len() != bytes {
+            return Err(InferenceError::Prompt(format!(
+                "the view was prepared for an input of side {}, expected {}; prepare it with the model that encodes it",
+                frame.input_side, self.info.input_side
+            )));
+        }
+        // Rounded as the disk will round it, so that an embedding from there gives the same mask, byte for byte.
+        let image = self.encoder.encode(view, control)?.to_dtype(DType::F16)?.to_dtype(DType::F32)?;
+        self.embedding(image)
+    }
+
+    fn decode(&self, embedding: &Embedding, query: &DecodeQuery) -> Result<Vec<MaskOutput>, InferenceError> {
+        let own = self.own(embedding)?;
+        if query.points.is_empty() && query.previous.is_none() {
+            return Err(InferenceError::Prompt("a prompt needs a point, a box or a mask".to_owned()));
+        }
+        let with_mask = match &query.previous {
+            Some(logits) => {
+                let map = self.prompt_encoder.mask_map(logits)?;
+                Some(self.decoder.picture_side((&own.image + map)?)?)
+            }
+            None => None,
+        };
+        let tokens = self.prompt_encoder.tokens(&query.points)?;
+        let picture = with_mask.as_ref().unwrap_or(&own.without_mask);
+        let decoded = self.decoder.decode(picture, tokens.as_ref(), query.multimask)?;
+        let masks = decoded.predicted_iou.into_iter().enumerate().map(|(index, predicted_iou)| {
+            let low_res = decoded.low_res.get(index)?.flatten_all()?.to_vec1::<f32>()?;
+            if !predicted_iou.is_finite() || low_res.iter().any(|logit| !logit.is_finite()) {
+                return Err(self.not_a_number());
+            }
+            Ok(MaskOutput { low_res: low_res.into(), predicted_iou })
+        });
+        masks.collect()
+    }
+
+    fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError> {
+        embedding_file::store(&self.info.id, &[(STORED_ARRAY, &self.own(embedding)?.image)])
+    }
+
+    fn restore_embedding(&self, bytes: &[u8]) -> Result<Embedding, InferenceError> {
+        let shape = [self.grid * self.grid, DIM];
+        let [image] = embedding_file::restore(bytes, &self.info.id, [(STORED_ARRAY, &shape)], &self.device)?;
+        self.embedding(image)
+    }
+}
