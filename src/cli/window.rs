@@ -73,7 +73,7 @@ pub fn why_no_window() -> Option<String> {
 pub(super) fn without_window(request: WindowRequest, problem: &dyn std::fmt::Display) -> Outcome<()> {
     match request.otherwise {
         Some(arguments) => demo::run_headless(&arguments, Some(&problem.to_string())),
-        None => Err(Failure::configuration_text(problem.to_string())),
+        None => Err(Failure::configuration_text(no_window_text(&problem.to_string()))),
     }
 }
 
