@@ -33,3 +33,9 @@ WINDOW_PACKAGES=(
     libwayland-client0 libwayland-cursor0 libwayland-egl1
     libvulkan1 mesa-vulkan-drivers libegl1 libgl1-mesa-dri
 )
+
+# What drives the window in tests: a display, a window manager, a mouse, the accessibility bus.
+WINDOW_TEST_PACKAGES=(
+    xvfb openbox xdotool x11-utils imagemagick dbus libglib2.0-bin at-spi2-core
+    python3-pyatspi gir1.2-atspi-2.0
+)

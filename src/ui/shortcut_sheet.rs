@@ -37,6 +37,8 @@ pub fn shortcut_sheet_ui(context: &Context, rows: &[CommandRow]) -> bool {
         ui.add_space(4.0);
         ScrollArea::vertical().max_height(screen.height() - 170.0).auto_shrink([false, true]).show(ui, |ui| {
             let groups = groups(rows);
+            // Room for the scroll bar, which floats over the content.
+            ui.set_max_width(ui.available_width() - 14.0);
             ui.spacing_mut().item_spacing = egui::vec2(28.0, 2.0);
             ui.columns(2, |columns| {
                 let (left, right) = columns.split_at_mut(1);

@@ -149,7 +149,7 @@ pub fn assert_close(what: &str, got: &[f32], want: &[f32], tolerance: f32) -> f3
     // Not `max`, which passes over NaN.
     let largest = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0f32, |m, d| if d <= m { m } else { d });
     let scale = want.iter().fold(0.0f32, |m, w| m.max(w.abs()));
-    println!("{what}: largest difference {largest:.2e} of {tolerance:.0e}, values up to {scale:.2}");
+    eprintln!("{what}: largest difference {largest:.2e} of {tolerance:.0e}, values up to {scale:.2}");
     assert!(largest <= tolerance, "{what}: differs by {largest}, at most {tolerance} is allowed");
     largest
 }

@@ -107,7 +107,7 @@ fn check(segmenter: &dyn Segmenter, golden: &Golden, size: (u32, u32), low_res_s
             let expected = |pixel: usize| bits[pixel / 8] >> (7 - pixel % 8) & 1;
             let wrong = mask.data.iter().enumerate().filter(|&(pixel, &bit)| bit != expected(pixel)).count();
             let share = wrong as f64 / mask.data.len() as f64;
-            println!("{name} mask {index}: {wrong} of {} pixels differ ({:.4} %)", mask.data.len(), share * 100.0);
+            eprintln!("{name} mask {index}: {wrong} of {} pixels differ ({:.4} %)", mask.data.len(), share * 100.0);
             assert!(share <= 0.001, "{name} mask {index}: {wrong} pixels differ");
         }
     }
