@@ -438,7 +438,7 @@ mod tests {
         let file = folder.path().join("a cat.png");
         std::fs::write(&file, b"x").unwrap();
         let address = format!("file://{}", file.display().to_string().replace(' ', "%20"));
-        assert_eq!(pasted_paths(&format!("{address}\r\nno such line\n")), [file.clone()]);
+        assert_eq!(pasted_paths(&format!("{address}\r\nno such line\n")), std::slice::from_ref(&file));
         assert_eq!(pasted_paths(&file.display().to_string()), [file]);
         assert!(pasted_paths("just some words").is_empty());
         assert_eq!(percent_decoded("100%"), "100%");
