@@ -278,3 +278,36 @@ fn stem_of(name: &str) -> &str {
     let file = file_name_of(name);
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_found_by_path_then_by_clear_name_then_by_clear_stem() {
+        let mut project = Project::new();
+        for name in ["a/1.png", "b/1.png", "c/cat.jpg", "d/dog.png", "two.png", "e/two.png", "fox.png", "fox.jpg"] {
+            project.apply(&Edit::AddImage { image: ImageName::new(name).unwrap(), size: None }).unwrap();
+        }
+        for (file_names, expected) in [
+            // Two pictures could be meant by the second: not even the one that is left is taken.
+            (vec!["a\\1.png", "1.png"], vec![Some("a/1.png"), None]),
+            (vec!["elsewhere/cat.jpg", "/abs/dog.jpeg"], vec![Some("c/cat.jpg"), Some("d/dog.png")]),
+            // What is taken by its path is not taken again by its name.
+            (vec!["x/cat.jpg", "./c/cat.jpg", "y/cat.png"], vec![None, Some("c/cat.jpg"), None]),
+            // Two of the file for one here.
+            (vec!["x/cat.jpg", "y/cat.jpg"], vec![None, None]),
+            (vec!["two.png", "f/two.png"], vec![Some("two.png"), None]),
+            // By name before by stem.
+            (vec!["x/fox.jpg", "x/fox.webp"], vec![Some("fox.jpg"), None]),
+            (vec!["nowhere.png", "..", ""], vec![None, None, None]),
+        ] {
+            let image =
+                |name: &&str| ImportedImage { file_name: (*name).to_owned(), width: 1, height: 1, objects: Vec::new() };
+            let images: Vec<_> = file_names.iter().map(image).collect();
+            let places = places_of(&project, &images);
+            let places: Vec<_> = places.iter().map(|place| place.as_ref().map(ImageName::as_str)).collect();
+            assert_eq!(places, expected, "{file_names:?}");
+        }
+    }
+}
