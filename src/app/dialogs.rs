@@ -20,6 +20,8 @@ pub enum Purpose {
         /// A folder rather than a file.
         folder: bool,
     },
+    /// A file of annotations to import.
+    Annotations,
     /// Weights of a segmenter.
     ModelFile,
 }
@@ -32,6 +34,7 @@ impl Purpose {
             Self::OpenFolder => "Open a folder of pictures",
             Self::ExportTo { folder: true } => "Choose a folder to export to",
             Self::ExportTo { folder: false } => "Export to",
+            Self::Annotations => "Import COCO annotations",
             Self::ModelFile => "Choose the weights of a SAM model",
         }
     }
@@ -108,6 +111,7 @@ fn ask(purpose: Purpose, suggestion: Option<&Path>) -> Answer {
             }
             dialog.save_file().map(|path| vec![path])
         }
+        Purpose::Annotations => dialog.add_filter("COCO annotations", &["json"]).pick_file().map(|path| vec![path]),
         Purpose::ModelFile => dialog.add_filter("Weights", &["safetensors"]).pick_file().map(|path| vec![path]),
     };
     match paths {

@@ -1,6 +1,7 @@
 //! Opens the window, or says in plain words why there is none and what to install.
 
 use super::export::export;
+use super::import::import;
 use super::settings::{default_settings_path, read_settings};
 use super::{App, AppOptions, Settings, icon};
 use crate::engine::{Engine, EngineOptions, ModelOpener, default_cache_folder};
@@ -105,6 +106,7 @@ fn services(settings: &Settings, wake: Arc<dyn Fn() + Send + Sync>) -> std::io::
         engine: Box::new(engine),
         open_model: Box::new(opener),
         exporter: Arc::new(export),
+        importer: Arc::new(import),
         data_folder: user_data_folder(),
         wake,
         model,

@@ -8,10 +8,12 @@ mod dialogs;
 mod export;
 mod fonts;
 mod icon;
+mod import;
 mod launch;
 mod settings;
 
 pub use export::export;
+pub use import::import;
 pub use launch::{LaunchError, LaunchOptions, run};
 pub use settings::{Settings, default_settings_path, read_settings};
 
@@ -178,6 +180,7 @@ impl App {
         match request {
             WindowRequest::OpenFiles => self.ask(context, Purpose::OpenPictures, self.session.project.folder.clone()),
             WindowRequest::OpenFolder => self.ask(context, Purpose::OpenFolder, self.session.project.folder.clone()),
+            WindowRequest::ImportCoco => self.ask(context, Purpose::Annotations, self.session.project.folder.clone()),
             WindowRequest::ChooseModel => self.ask(context, Purpose::ModelFile, None),
             WindowRequest::Paste => self.clipboard.paste(),
             WindowRequest::Quit => context.send_viewport_cmd(ViewportCommand::Close),
@@ -200,6 +203,11 @@ impl App {
                     self.window.set_export_path(&path);
                 }
             }
+            Purpose::Annotations => {
+                if let Some(path) = paths.pop() {
+                    self.session.handle(Command::ImportCoco(path));
+                }
+            }
             Purpose::ModelFile => {
                 if let Some(path) = paths.pop() {
                     let choice = ModelChoice::Path(path);
@@ -216,7 +224,7 @@ impl App {
             Some((purpose, Answer::Unavailable)) => {
                 let wanted = match purpose {
                     Purpose::OpenPictures => Wanted::FileOrFolder,
-                    Purpose::ModelFile => Wanted::File,
+                    Purpose::ModelFile | Purpose::Annotations => Wanted::File,
                     Purpose::OpenFolder => Wanted::Folder,
                     Purpose::ExportTo { .. } => Wanted::Target,
                 };
@@ -256,8 +264,13 @@ impl App {
     fn drain_input(&mut self, context: &Context) {
         let dropped: Vec<PathBuf> =
             context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
-        if !dropped.is_empty() {
-            self.session.handle(Command::Open(dropped));
+        let (annotations, pictures): (Vec<PathBuf>, Vec<PathBuf>) =
+            dropped.into_iter().partition(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")));
+        for path in annotations {
+            self.session.handle(Command::ImportCoco(path));
+        }
+        if !pictures.is_empty() {
+            self.session.handle(Command::Open(pictures));
         }
         if context.text_edit_focused() {
             return;

@@ -9,6 +9,7 @@ mod edit;
 mod folder;
 mod history;
 mod image_name;
+mod import;
 mod project;
 pub mod store;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub use edit::{Edit, EditError};
 pub use folder::{FolderListing, list_pictures};
 pub use history::{DEFAULT_HISTORY_BYTES, History};
 pub use image_name::{ImageName, ImageNameError};
+pub use import::{ImportedDataset, ImportedImage, ImportedObject};
 pub use project::{ImageEntry, ImageSize, Project};

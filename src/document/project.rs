@@ -135,6 +135,11 @@ impl Project {
         AnnotationId(self.last_annotation_id)
     }
 
+    /// Ids that no object has had, in their order. They are not given away: good until the project is changed.
+    pub fn free_annotation_ids(&self) -> impl Iterator<Item = AnnotationId> + use<> {
+        (self.last_annotation_id + 1..).map(AnnotationId)
+    }
+
     /// An id that no label has had since the project was opened.
     pub fn new_label_id(&mut self) -> LabelId {
         self.last_label_id += 1;

@@ -141,6 +141,8 @@ pub enum Command {
     SetModel(ModelChoice),
     /// Writes masks to disk.
     Export(ExportRequest),
+    /// Takes the objects of a COCO file into the open project, as one undoable action.
+    ImportCoco(PathBuf),
     /// Stops the running export.
     CancelExport,
     /// Puts the selected object, cut out with alpha, on the clipboard.

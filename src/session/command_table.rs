@@ -10,7 +10,7 @@ use super::options::Tool;
 /// Where a command stands in the palette and the help sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
-    /// Opening, saving, exporting.
+    /// Opening, saving, exporting, importing.
     File,
     /// Saying where an object is.
     Prompt,
@@ -123,6 +123,8 @@ pub enum WindowRequest {
     OpenFolder,
     /// The dialog of an export.
     Export,
+    /// The dialog that picks a file of annotations.
+    ImportCoco,
     /// Read a picture from the clipboard and open it.
     Paste,
     /// The dialog that picks a weights file.
@@ -244,6 +246,7 @@ fn default_entries() -> Vec<CommandEntry> {
         run(C::SetModel(super::command::ModelChoice::BuiltIn)),
     );
     add(File, "settings", "Settings", &[S::ctrl(',')], When::Always, window(W::Settings));
+    add(File, "import-coco", "Import COCO annotations…", &[], When::Project, window(W::ImportCoco));
     add(File, "quit", "Quit", &[S::ctrl('Q')], When::Always, window(W::Quit));
 
     add(Prompt, "prompt-tool", "Prompt tool: clicks make a mask", &[S::sign('Q')], When::Always, {

@@ -106,7 +106,10 @@ impl Session {
                     export.share = share;
                 }
             }
-            Event::HeavyDone { job, name, outcome } => self.export_done(job, &name, outcome),
+            Event::HeavyDone { job, name, outcome } => match self.take_import(job) {
+                Some(import) => self.import_done(&import, &name, outcome),
+                None => self.export_done(job, &name, outcome),
+            },
             Event::CacheTrouble(problem) => self.warn(problem.to_string()),
         }
     }

@@ -11,6 +11,7 @@ mod command_table;
 mod draft;
 mod draining;
 mod export;
+mod import;
 mod keys;
 mod notices;
 mod objects;
@@ -28,10 +29,11 @@ pub use command::{Command, ModelChoice, PastedPicture, SampleFile};
 pub use command_table::{Action, CommandEntry, CommandTable, Context, Group, When, WindowRequest};
 pub use draft::{Draft, DraftState};
 pub use export::{CocoSegmentation, ExportInput, ExportKind, ExportReport, ExportRequest, ExportScope, Exporter};
+pub use import::{ImportState, Importer};
 pub use keys::{Key, Shortcut};
 pub use notices::{KEPT_NOTICES, Notice, NoticeId, NoticeLevel, Notices};
 pub use options::{Tool, ViewOptions};
-pub use port::{EnginePort, ExportWork};
+pub use port::{EnginePort, ExportWork, ImportWork};
 pub use project_desk::Access;
 pub use state::{
     Answer, EncodePhase, ExportState, ModelState, ObjectState, Output, PicturePhase, PictureState, ProjectState,
@@ -55,6 +57,8 @@ pub struct Services {
     pub open_model: Box<dyn Fn(&ModelChoice) -> ModelOpener>,
     /// Does exports, on the engine's heavy lane.
     pub exporter: Exporter,
+    /// Reads files of annotations, on the engine's heavy lane.
+    pub importer: Importer,
     /// The user's data folder, for projects of read-only folders and pasted pictures; `None` if there is no home.
     pub data_folder: Option<PathBuf>,
     /// Called after each result of the session's own thread, on that thread: asks the window for a frame.
@@ -87,6 +91,8 @@ pub struct Session {
     pub export: Option<ExportState>,
     /// What came of the last export: its report, or why it failed.
     pub last_export: Option<Result<ExportReport, String>>,
+    /// The running imports.
+    pub imports: Vec<ImportState>,
     history: History,
     desk: ProjectDesk,
     services: Services,
@@ -113,6 +119,7 @@ impl Session {
             notices: Notices::default(),
             export: None,
             last_export: None,
+            imports: Vec::new(),
             history: History::default(),
             desk: ProjectDesk::start(services.data_folder.clone(), Arc::clone(&services.wake))?,
             services,
@@ -206,6 +213,7 @@ impl Session {
 
             C::SetModel(choice) => self.set_model(choice),
             C::Export(request) => self.start_export(request),
+            C::ImportCoco(path) => self.start_import(path),
             C::CancelExport => {
                 if let Some(export) = &self.export {
                     export.ticket.cancel();

@@ -218,8 +218,7 @@ impl Session {
         let id = self.project.project.new_label_id();
         let position = self.project.project.labels().len();
         let used: Vec<Colour> = self.project.project.labels().iter().map(|label| label.colour).collect();
-        let colour = (0..=used.len()).map(Colour::from_palette).find(|colour| !used.contains(colour));
-        let colour = colour.unwrap_or_else(|| Colour::from_palette(position));
+        let colour = unused_colour(&used);
         (id, Edit::AddLabel { position, label: Label { id, name: name.to_owned(), colour } })
     }
 
@@ -291,4 +290,10 @@ impl Session {
         self.select(self.objects.selection);
         self.objects.active_label = self.objects.active_label.filter(|id| self.project.project.label(*id).is_some());
     }
+}
+
+/// The first colour of the palette that no label has; beyond the palette, the next in turn.
+pub(super) fn unused_colour(used: &[Colour]) -> Colour {
+    let unused = (0..=used.len()).map(Colour::from_palette).find(|colour| !used.contains(colour));
+    unused.unwrap_or_else(|| Colour::from_palette(used.len()))
 }

@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// Does an edit that only records what is so in the folder: kept in the project file, but nothing to undo.
-    fn apply_fact(&mut self, edit: Edit) {
+    pub(super) fn apply_fact(&mut self, edit: Edit) {
         match self.project.project.apply(&edit) {
             Ok(_) => self.save(Change::Edit(edit)),
             Err(error) => self.fail(format!("The folder does not fit the project: {error}.")),

@@ -1,6 +1,7 @@
 //! What a session asks of the engine, as a trait, so that tests can script the answers.
 
 use super::export::ExportReport;
+use crate::document::ImportedDataset;
 use crate::engine::{
     DecodeRequest, Engine, Event, Generation, JobControl, JobError, JobTicket, ModelOpener, PictureHandle,
     PictureSource,
@@ -10,6 +11,9 @@ use std::path::PathBuf;
 
 /// The work of an export.
 pub type ExportWork = Box<dyn FnOnce(&JobControl<'_>) -> Result<ExportReport, JobError> + Send>;
+
+/// The work of an import.
+pub type ImportWork = Box<dyn FnOnce(&JobControl<'_>) -> Result<ImportedDataset, JobError> + Send>;
 
 /// The part of [`Engine`] that a session uses. No call waits.
 pub trait EnginePort {
@@ -33,6 +37,8 @@ pub trait EnginePort {
     fn cancel_decode(&self);
     /// See [`Engine::run_heavy`].
     fn run_export(&self, name: String, work: ExportWork) -> JobTicket<ExportReport>;
+    /// See [`Engine::run_heavy`].
+    fn run_import(&self, name: String, work: ImportWork) -> JobTicket<ImportedDataset>;
 }
 
 impl EnginePort for Engine {
@@ -64,6 +70,9 @@ impl EnginePort for Engine {
         Self::cancel_decode(self);
     }
     fn run_export(&self, name: String, work: ExportWork) -> JobTicket<ExportReport> {
+        self.run_heavy(name, work)
+    }
+    fn run_import(&self, name: String, work: ImportWork) -> JobTicket<ImportedDataset> {
         self.run_heavy(name, work)
     }
 }

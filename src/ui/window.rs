@@ -117,6 +117,7 @@ impl Window {
             }
             WindowRequest::OpenFiles
             | WindowRequest::OpenFolder
+            | WindowRequest::ImportCoco
             | WindowRequest::Paste
             | WindowRequest::ChooseModel
             | WindowRequest::Quit => return false,

@@ -8,6 +8,7 @@ mod cli_run;
 mod cli_segment;
 mod cli_usage;
 mod coco_export;
+mod coco_import;
 mod counter_weights;
 mod engine;
 mod sam_files;

@@ -16,6 +16,7 @@ fn open(folder: &Path, data: &Path) -> Session {
         engine: Box::new(Engine::start(EngineOptions::default(), fake()).expect("threads")),
         open_model: Box::new(move |_| fake()),
         exporter: Arc::new(|_, _| unreachable!("nothing is exported here")),
+        importer: Arc::new(|_, _| unreachable!("nothing is imported here")),
         data_folder: Some(data.to_path_buf()),
         wake: Arc::new(|| {}),
         model: ModelChoice::BuiltIn,

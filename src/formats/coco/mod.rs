@@ -3,12 +3,14 @@
 //! Source: cocodataset.org, "Data format", and the behaviour of pycocotools 2.0.11 where the text is silent.
 //! Invariant: writing and reading again gives the same pictures, labels and masks, pixel for pixel.
 
+mod import;
 mod json;
 mod read;
 mod record;
 mod report;
 mod write;
 
+pub use import::import_coco;
 pub use read::{CocoRead, CocoReadError, CocoReadNote, CocoRefusal, RecordKind, read_coco, read_coco_bytes};
 pub use record::RefusalReason;
 pub use report::{CocoReport, CocoWriteError, CocoWriteNote};

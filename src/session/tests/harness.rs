@@ -1,22 +1,22 @@
 //! A session in a temporary folder with an engine whose answers the test writes.
 
-use crate::document::{Annotation, ImageName};
+use crate::document::{Annotation, ImageName, ImportedDataset};
 use crate::engine::{
-    Candidate, Candidates, DecodeRequest, Engine, EngineOptions, Event, Generation, InferenceError, JobTicket,
-    ModelOpener, PictureHandle, SegmenterInfo, ViewFrame,
+    Candidate, Candidates, DecodeRequest, Engine, EngineOptions, Event, Generation, InferenceError, JobError,
+    JobTicket, ModelOpener, PictureHandle, SegmenterInfo, ViewFrame,
 };
 use crate::geometry::{ImagePoint, PixelRect};
 use crate::prompt::Polarity;
 use crate::raster::Picture;
 use crate::session::{
-    Access, Command, EnginePort, ExportReport, ExportWork, Exporter, ModelChoice, NoticeLevel, PicturePhase, Services,
-    Session,
+    Access, Command, EnginePort, ExportReport, ExportWork, Exporter, ImportWork, ModelChoice, NoticeLevel,
+    PicturePhase, Services, Session,
 };
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Side of the scripted pictures.
@@ -68,6 +68,9 @@ impl EnginePort for ScriptedEngine {
     fn run_export(&self, name: String, work: ExportWork) -> JobTicket<ExportReport> {
         self.heavy.run_heavy(name, work)
     }
+    fn run_import(&self, name: String, work: ImportWork) -> JobTicket<ImportedDataset> {
+        self.heavy.run_heavy(name, work)
+    }
 }
 
 /// A session with its script and folders.
@@ -76,6 +79,8 @@ pub struct Stage {
     pub script: Rc<RefCell<Script>>,
     pub folder: Rc<tempfile::TempDir>,
     pub data: Rc<tempfile::TempDir>,
+    /// What the next imports bring; without one, the file cannot be read.
+    pub import: Arc<Mutex<Option<ImportedDataset>>>,
 }
 
 pub fn model(id: &str) -> SegmenterInfo {
@@ -152,15 +157,23 @@ impl Stage {
         let script = Rc::new(RefCell::new(Script::default()));
         let no_model: ModelOpener = Box::new(|| Err(InferenceError::Cancelled));
         let heavy = Engine::start(EngineOptions::default(), no_model).unwrap();
+        let import = Arc::new(Mutex::new(None));
         let services = Services {
             engine: Box::new(ScriptedEngine { script: Rc::clone(&script), heavy }),
             open_model: Box::new(|_| Box::new(|| Err(InferenceError::Cancelled))),
             exporter: no_exporter(),
+            importer: {
+                let import = Arc::clone(&import);
+                Arc::new(move |path, _| {
+                    let dataset = import.lock().unwrap().clone();
+                    dataset.ok_or_else(|| JobError::Failed(format!("{}: is no COCO JSON", path.display())))
+                })
+            },
             data_folder: Some(data.path().to_path_buf()),
             wake: Arc::new(|| {}),
             model: ModelChoice::BuiltIn,
         };
-        Self { session: Session::new(services).unwrap(), script, folder, data }
+        Self { session: Session::new(services).unwrap(), script, folder, data, import }
     }
 
     /// Opens the folder and its first or last picture.

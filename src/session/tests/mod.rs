@@ -2,5 +2,6 @@
 
 mod editing;
 mod harness;
+mod importing;
 mod keeping;
 mod prompting;

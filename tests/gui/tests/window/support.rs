@@ -5,7 +5,7 @@
 use egui::{Key, Modifiers, PointerButton, Pos2, Rect, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use maskwright::app::{App, AppOptions, Settings, export};
+use maskwright::app::{App, AppOptions, Settings, export, import};
 use maskwright::document::Annotation;
 use maskwright::engine::{Engine, EngineOptions};
 use maskwright::geometry::ImagePoint;
@@ -238,6 +238,7 @@ fn services(
             })
         }),
         exporter: Arc::new(export),
+        importer: Arc::new(import),
         data_folder: Some(data.to_path_buf()),
         wake,
         model: ModelChoice::BuiltIn,
