@@ -224,7 +224,8 @@ impl App {
             Some((purpose, Answer::Unavailable)) => {
                 let wanted = match purpose {
                     Purpose::OpenPictures => Wanted::FileOrFolder,
-                    Purpose::ModelFile | Purpose::Annotations => Wanted::File,
+                    Purpose::ModelFile => Wanted::File,
+                    Purpose::Annotations => Wanted::AnnotationFile,
                     Purpose::OpenFolder => Wanted::Folder,
                     Purpose::ExportTo { .. } => Wanted::Target,
                 };

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub enum Wanted {
     /// A file that exists.
     File,
+    /// A file of annotations that exists.
+    AnnotationFile,
     /// A file or a folder that exists.
     FileOrFolder,
     /// A folder that exists.
@@ -61,6 +63,7 @@ impl PathDialog {
             ui.add_space(4.0);
             let hint = match self.wanted {
                 Wanted::File => "/home/me/models/sam.safetensors",
+                Wanted::AnnotationFile => "/home/me/photos/annotations.json",
                 Wanted::FileOrFolder => "/home/me/photos/cat.jpg",
                 Wanted::Folder => "/home/me/photos",
                 Wanted::Target => "/home/me/annotations.json",
@@ -108,7 +111,9 @@ impl PathDialog {
             None => PathBuf::from(typed),
         };
         match self.wanted {
-            Wanted::File if !path.is_file() => Err(format!("There is no file {}.", path.display())),
+            Wanted::File | Wanted::AnnotationFile if !path.is_file() => {
+                Err(format!("There is no file {}.", path.display()))
+            }
             Wanted::FileOrFolder if !path.exists() => Err(format!("There is nothing at {}.", path.display())),
             Wanted::Folder if !path.is_dir() => Err(format!("There is no folder {}.", path.display())),
             Wanted::Target
