@@ -87,7 +87,7 @@ with Desktop() as desktop:
         x, y, width, height = app.rectangle(canvas)
         assert width > 400 and height > 300, f"the canvas is {width} x {height}"
 
-        # A click on the cat, another candidate, and back to the first; Enter keeps it, the key 1 will label it.
+        # A click on the cat, another candidate by its key; Enter keeps it.
         click(x + width * 0.5, y + height * 0.55)
         app.wait("Candidate 1", starts=True)
         keys("2")
@@ -104,7 +104,7 @@ with Desktop() as desktop:
         keys("Return")
         wait_for("the label on the object", lambda: stored_objects()[0][2] == "cat")
 
-        # A box and an exclude point on the next picture.
+        # The focus back to the canvas, that click dropped; then a box and an exclude point on the next picture.
         click(x + width * 0.5, y + 20)
         keys("Escape")
         keys("d")
