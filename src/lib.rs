@@ -5,7 +5,7 @@
 //!
 //! | layer | module | may use |
 //! |---|---|---|
-//! | 0 | [`atomic_file`], [`geometry`], [`prompt`], [`raster`] | each other |
+//! | 0 | [`atomic_file`], [`geometry`], [`kernels`], [`prompt`], [`raster`] | each other |
 //! | 1 | [`document`] | layer 0 |
 //! | 1 | [`inference`] | layer 0 |
 //! | 2 | [`formats`] | document, layer 0 |
@@ -25,6 +25,7 @@
 
 pub mod atomic_file;
 pub mod geometry;
+pub mod kernels;
 pub mod prompt;
 pub mod raster;
 

@@ -20,6 +20,7 @@ pub fn settle_threads() -> usize {
     if wish.is_none() {
         tell_candle(threads);
     }
+    crate::kernels::pool::set_threads(threads);
     // An error means that the pool exists already: then its size stands.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

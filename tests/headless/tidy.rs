@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("atomic_file", &[]),
     ("geometry", &[]),
+    ("kernels", &[]),
     ("prompt", &[]),
     ("raster", &[]),
     ("document", &[]),
@@ -21,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("app", &["ui", "render", "session", "engine", "document", "formats", "inference"]),
     ("cli", &["inference", "formats", "document"]),
 ];
-const LAYER_0: &[&str] = &["atomic_file", "geometry", "prompt", "raster"];
+const LAYER_0: &[&str] = &["atomic_file", "geometry", "kernels", "prompt", "raster"];
 
 /// Outside crates that only some modules may name, with the modules (or files) that may.
 const OWNERS: &[(&str, &[&str])] = &[
