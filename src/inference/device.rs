@@ -4,12 +4,39 @@
 //! status bar and `--json` show.
 
 use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+/// Whose code computes on the CPU. GPUs always run candle's kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// This program's own kernels, and candle's where there is none.
+    #[default]
+    Ours,
+    /// candle's kernels alone: what ours are measured and checked against.
+    Candle,
+}
+
+/// Of the arithmetic: how weights and activations are held. Sums are always in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// bfloat16: the range of f32 with 8 bits of precision.
+    Bf16,
+}
 
 /// The device that models are loaded onto, and its name for people.
 #[derive(Debug, Clone)]
 pub struct ComputeDevice {
     /// candle's handle.
     pub device: Device,
+    /// Whose kernels run if the device is the CPU.
+    pub engine: Engine,
+    /// Of the arithmetic in [`Engine::Ours`].
+    pub precision: Precision,
     /// `CPU (2 threads, AVX-512)`, `CUDA device 0`, or `CPU (...); CUDA is not usable: ...`.
     pub description: String,
 }
@@ -17,7 +44,12 @@ pub struct ComputeDevice {
 impl ComputeDevice {
     /// The CPU, whatever else is there.
     pub fn cpu() -> Self {
-        Self { device: Device::Cpu, description: cpu_description() }
+        Self::cpu_with(Engine::default(), Precision::default())
+    }
+
+    /// The CPU with these kernels and this arithmetic.
+    pub fn cpu_with(engine: Engine, precision: Precision) -> Self {
+        Self { device: Device::Cpu, engine, precision, description: cpu_description() }
     }
 
     /// The best device that this build supports and this machine offers.
@@ -25,13 +57,13 @@ impl ComputeDevice {
         let mut failures = Vec::new();
         if cfg!(feature = "cuda") {
             match Device::new_cuda(0) {
-                Ok(device) => return Self { device, description: "CUDA device 0".to_owned() },
+                Ok(device) => return Self::gpu(device, "CUDA device 0"),
                 Err(error) => failures.push(format!("CUDA is not usable: {error}")),
             }
         }
         if cfg!(feature = "metal") {
             match Device::new_metal(0) {
-                Ok(device) => return Self { device, description: "Metal device 0".to_owned() },
+                Ok(device) => return Self::gpu(device, "Metal device 0"),
                 Err(error) => failures.push(format!("Metal is not usable: {error}")),
             }
         }
@@ -43,6 +75,10 @@ impl ComputeDevice {
             cpu.description = format!("{}; {failure}", cpu.description);
         }
         cpu
+    }
+
+    fn gpu(device: Device, description: &str) -> Self {
+        Self { device, engine: Engine::default(), precision: Precision::default(), description: description.to_owned() }
     }
 }
 
@@ -84,6 +120,9 @@ mod tests {
         let cpu = ComputeDevice::cpu();
         assert!(cpu.device.is_cpu());
         assert!(cpu.description.starts_with("CPU (") && cpu.description.contains("thread"), "{}", cpu.description);
+        assert_eq!((cpu.engine, cpu.precision), (Engine::Ours, Precision::F32));
+        let candle = ComputeDevice::cpu_with(Engine::Candle, Precision::F32);
+        assert!(candle.device.is_cpu() && candle.engine == Engine::Candle);
         let best = ComputeDevice::best();
         assert_eq!(best.device.is_cpu(), best.description.starts_with("CPU ("), "{}", best.description);
     }

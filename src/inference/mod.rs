@@ -15,6 +15,7 @@ mod threads;
 mod weights;
 
 pub use catalog::{BUILT_IN_SEGMENTER, ModelChoice, ModelEntry, open_segmenter};
+pub use device::{ComputeDevice, Engine, Precision};
 pub use predictor::{Candidate, Candidates, Replay, encode_view, predict};
 pub use segmenter::{
     CancelToken, DecodeQuery, Embedding, EncodeControl, EncodedView, InferenceError, LabeledPoint, LowResLogits,
