@@ -52,6 +52,11 @@ impl ComputeDevice {
         Self { device: Device::Cpu, engine, precision, description: cpu_description() }
     }
 
+    /// Whether models compute with this program's own kernels.
+    pub fn uses_kernels(&self) -> bool {
+        self.device.is_cpu() && self.engine == Engine::Ours
+    }
+
     /// The best device that this build supports and this machine offers.
     pub fn best() -> Self {
         let mut failures = Vec::new();
