@@ -11,6 +11,8 @@ use super::memory::{Aligned, Shared};
 use super::simd::Simd;
 use super::{Cpu, Isa};
 
+/// The largest kernel.
+const MAX_KERNEL: usize = 7;
 /// Pixels of a row that are summed together.
 const TOGETHER: usize = 4;
 
@@ -38,7 +40,7 @@ impl Depthwise {
     ) -> Self {
         let area = kernel * kernel;
         assert_eq!((weight.len(), bias.len()), (channels * area, channels));
-        assert!(kernel % 2 == 1 && stride > 0, "kernel {kernel}, stride {stride}");
+        assert!(kernel % 2 == 1 && kernel <= MAX_KERNEL && stride > 0, "kernel {kernel}, stride {stride}");
         let mut by_tap = Aligned::zeros(weight.len());
         for (tap, row) in by_tap.chunks_exact_mut(channels.max(1)).enumerate() {
             for (channel, value) in row.iter_mut().enumerate() {
@@ -72,22 +74,56 @@ impl Depthwise {
         assert_eq!(out.len(), out_height * out_width * channels);
         let line = out_width * channels;
         let out = Shared::new(out);
+        let wide = (width + 2 * rim) * channels;
         cpu.pool.run(out_height, &|row| {
-            let from = padded[row * self.stride * (width + 2 * rim) * channels..].as_ptr();
-            let line = DepthwiseRow { depthwise: self, from, wide: width + 2 * rim, to: out.at(row * line), out_width };
-            // SAFETY: rows row*stride..+kernel lie within the padded map (as in `Convolution::run`), and each task
-            // writes its own row.
-            unsafe { self.isa.run(line) };
+            let mut rows = [padded; MAX_KERNEL];
+            for (y, from) in rows.iter_mut().enumerate().take(self.kernel) {
+                *from = &padded[(row * self.stride + y) * wide..][..wide];
+            }
+            // SAFETY: each task writes its own row.
+            self.run_row(&rows[..self.kernel], unsafe { out.part(row * line, line) });
         });
+    }
+
+    /// Channels of the map.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Pixels of a side of the kernel.
+    pub fn kernel(&self) -> usize {
+        self.kernel
+    }
+
+    /// From an output pixel to the next, in input pixels.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// One row of the result, on this thread, from the `kernel` input rows under it, each with its rim:
+    /// `[width + 2 rim, channels]` to `[out width, channels]`.
+    pub fn run_row(&self, rows: &[&[f32]], to: &mut [f32]) {
+        let out_width = to.len().checked_div(self.channels).unwrap_or(0);
+        if out_width == 0 {
+            return;
+        }
+        let needed = ((out_width - 1) * self.stride + self.kernel) * self.channels;
+        assert_eq!((rows.len(), to.len()), (self.kernel, out_width * self.channels));
+        let mut from = [std::ptr::null(); MAX_KERNEL];
+        for (from, row) in from.iter_mut().zip(rows) {
+            assert!(row.len() >= needed, "a row of {} values, expected {needed}", row.len());
+            *from = row.as_ptr();
+        }
+        let line = DepthwiseRow { depthwise: self, rows: from, to: to.as_mut_ptr(), out_width };
+        // SAFETY: the last pixel reads up to `needed` values of each row, and writes up to the end of `to`.
+        unsafe { self.isa.run(line) };
     }
 }
 
 struct DepthwiseRow<'a> {
     depthwise: &'a Depthwise,
-    /// The padded map at the top row under the kernel.
-    from: *const f32,
-    /// Pixels of a padded row.
-    wide: usize,
+    /// The rows under the kernel.
+    rows: [*const f32; MAX_KERNEL],
     to: *mut f32,
     out_width: usize,
 }
@@ -143,9 +179,8 @@ impl DepthwiseRow<'_> {
             let bias = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), count);
             let mut sums = [bias; PIXELS];
             let mut weight = self.depthwise.weight.as_ptr().add(channel);
-            let mut row = self.from.add(pixel * stride * channels + channel);
-            for _ in 0..kernel {
-                let mut at = row;
+            for y in 0..kernel {
+                let mut at = self.rows[y].add(pixel * stride * channels + channel);
                 for _ in 0..kernel {
                     let w = load::<S, PARTIAL>(weight, count);
                     for p in 0..PIXELS {
@@ -154,7 +189,6 @@ impl DepthwiseRow<'_> {
                     weight = weight.add(channels);
                     at = at.add(channels);
                 }
-                row = row.add(self.wide * channels);
             }
             let to = self.to.add(pixel * channels + channel);
             for p in 0..PIXELS {

@@ -12,6 +12,7 @@
 
 pub mod convolution;
 pub mod depthwise;
+pub mod inverted_residual;
 pub mod isa;
 pub mod layout;
 pub mod math;
@@ -27,6 +28,7 @@ mod tile;
 
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
+pub use inverted_residual::InvertedResidual;
 pub use isa::Isa;
 pub use math::Activation;
 pub use memory::{Aligned, Arena, Buffer};
