@@ -75,7 +75,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            if has!("avx2") && has!("fma") {
+            if has!("avx2") && has!("fma") && has!("f16c") {
                 all.push(Kind::Avx2);
             }
             if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("fma") {
@@ -145,9 +145,9 @@ impl Isa {
 }
 
 /// # Safety
-/// The machine has AVX2 and FMA; the kernel's own needs.
+/// The machine has AVX2, FMA and F16C; the kernel's own needs.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn enter_avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: passed on.
     unsafe { kernel.run::<super::simd::avx2::Avx2>() }

@@ -12,13 +12,16 @@
 
 pub mod convolution;
 pub mod depthwise;
+pub mod few_tokens;
 pub mod inverted_residual;
 pub mod isa;
 pub mod layout;
+pub mod maps;
 pub mod math;
 pub mod memory;
 pub mod norm;
 pub mod packed;
+pub mod patches;
 pub mod pool;
 pub mod product;
 mod simd;
@@ -34,6 +37,7 @@ pub use math::Activation;
 pub use memory::{Aligned, Arena, Buffer};
 pub use norm::LayerNorm;
 pub use packed::Packed;
+pub use patches::Patches;
 pub use pool::Pool;
 pub use product::{Linear, Rows, RowsMut, Start};
 

@@ -52,6 +52,10 @@ pub(super) trait Simd: Copy {
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// Each lane's bits plus `offset`, shifted left by 23: turns a whole number in the low bits into a power of two.
     unsafe fn exponent_from_bits(v: Self::V, offset: i32) -> Self::V;
+    /// Each lane as f16 would keep it: nearest, ties to even.
+    unsafe fn round_to_f16(v: Self::V) -> Self::V;
     /// Sum of all lanes.
     unsafe fn sum(v: Self::V) -> f32;
+    /// Largest lane; any of them where one is NaN.
+    unsafe fn largest(v: Self::V) -> f32;
 }

@@ -81,7 +81,23 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn round_to_f16(v: Self::V) -> Self::V {
+        let mut lanes = [0.0; LANES];
+        unsafe {
+            vst1q_f32(lanes.as_mut_ptr(), v);
+            lanes = lanes.map(
+                #[inline(always)]
+                |lane| half::f16::from_f32(lane).to_f32(),
+            );
+            vld1q_f32(lanes.as_ptr())
+        }
+    }
+    #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
         unsafe { vaddvq_f32(v) }
+    }
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        unsafe { vmaxvq_f32(v) }
     }
 }

@@ -102,7 +102,18 @@ impl Simd for Portable {
         )
     }
     #[inline(always)]
+    unsafe fn round_to_f16(v: Self::V) -> Self::V {
+        std::array::from_fn(
+            #[inline(always)]
+            |i| half::f16::from_f32(v[i]).to_f32(),
+        )
+    }
+    #[inline(always)]
     unsafe fn sum(v: Self::V) -> f32 {
         (v[0] + v[1]) + (v[2] + v[3])
+    }
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        v[0].max(v[1]).max(v[2].max(v[3]))
     }
 }
