@@ -192,7 +192,8 @@ pub fn merge(partials: &[f32], tokens: usize, heads: usize, depth: usize) -> Vec
     let each = Partial::len(columns, depth);
     let mut heard = vec![0.0; tokens * heads * depth];
     for (column, (head, token)) in (0..heads).flat_map(|h| (0..tokens).map(move |t| (h, t))).enumerate() {
-        let largest = partials.chunks_exact(each).map(|p| p[column]).fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+        let largest =
+            partials.chunks_exact(each).map(|p| p[column]).fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
         let mut sum = 0.0;
         let out = &mut heard[(token * heads + head) * depth..][..depth];
         for partial in partials.chunks_exact(each) {
@@ -300,8 +301,7 @@ mod tests {
                 let width = heads * depth;
                 let (keys, values) = (noise(rows * width, 1), noise(rows * width, 2));
                 let queries = noise(tokens * width, 3);
-                let linear =
-                    Linear::new(per_head(isa, &queries, tokens, heads, tokens, 0.5), None, Activation::None);
+                let linear = Linear::new(per_head(isa, &queries, tokens, heads, tokens, 0.5), None, Activation::None);
                 let columns = heads * tokens;
                 let mut partials = Vec::new();
                 for (keys, values) in keys.chunks(13 * width).zip(values.chunks(13 * width)) {
@@ -344,7 +344,12 @@ mod tests {
                 });
                 let mut got = vec![0.0; rows * width];
                 let x = Rows::dense(&scores, heads * slots);
-                Linear::new(back, None, Activation::None).run_here(rows, x, Start::Zero, RowsMut::dense(&mut got, width));
+                Linear::new(back, None, Activation::None).run_here(
+                    rows,
+                    x,
+                    Start::Zero,
+                    RowsMut::dense(&mut got, width),
+                );
                 assert_close(isa.word(), &got, &attend(&queries, &keys, &values, heads, depth, 0.5), 3e-5);
             }
         }

@@ -171,7 +171,8 @@ mod tests {
                     Depthwise::new(isa, &weight, shape, stride, &noise(middle, 6), Activation::Relu6)
                 };
                 let map = noise(height * width * inputs, 7);
-                for (expands, skip) in [(true, false), (true, inputs == outputs && stride == 1), (inputs == middle, false)]
+                for (expands, skip) in
+                    [(true, false), (true, inputs == outputs && stride == 1), (inputs == middle, false)]
                 {
                     let expand = expands.then(|| layer(inputs, middle, 1, Activation::Relu6));
                     if !expands && inputs != middle {

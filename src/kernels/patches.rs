@@ -93,8 +93,8 @@ mod tests {
                         (0..inputs).flat_map(|i| (0..side).flat_map(move |dy| (0..side).map(move |dx| (i, dy, dx))))
                     {
                         let value = planes[(input * height + y * side + dy) * width + x * side + dx];
-                        sum += f64::from(value)
-                            * f64::from(weight[((output * inputs + input) * side + dy) * side + dx]);
+                        sum +=
+                            f64::from(value) * f64::from(weight[((output * inputs + input) * side + dy) * side + dx]);
                     }
                     want.push(sum as f32);
                 }

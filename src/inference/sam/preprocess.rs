@@ -49,6 +49,34 @@ pub(crate) fn prepare_view(
     })
 }
 
+/// The encoder's input for models that keep a pixel's channels together: `(rgb / 255 - mean) / std`, zeros where there is
+/// no content. The same numbers as [`normalised_planes`].
+///
+/// # Shapes
+/// `pixels` `[input_side, input_side, 3]`.
+pub(crate) fn normalise_pixels(view: &PreparedView, mean: [f32; 3], std: [f32; 3], pixels: &mut [f32]) {
+    let side = view.frame.input_side as usize;
+    let width = view.frame.content_width as usize;
+    let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| normalised_values(mean[channel], std[channel]));
+    let mut content = view.rgb.chunks_exact(width * 3);
+    for row in pixels.chunks_exact_mut(side * 3) {
+        let Some(rgb) = content.next() else {
+            row.fill(0.0);
+            continue;
+        };
+        let (inside, outside) = row.split_at_mut(width * 3);
+        for (pixel, rgb) in inside.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
+            *pixel = std::array::from_fn(|channel| tables[channel][usize::from(rgb[channel])]);
+        }
+        outside.fill(0.0);
+    }
+}
+
+/// What each of the 256 values of a channel becomes: the same arithmetic as the reference, once a value.
+fn normalised_values(mean: f32, std: f32) -> [f32; 256] {
+    std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std)
+}
+
 /// The encoder's input: `(rgb / 255 - mean) / std`, zeros where there is no content.
 ///
 /// # Shapes
@@ -58,8 +86,7 @@ pub(crate) fn normalised_planes(view: &PreparedView, mean: [f32; 3], std: [f32; 
     let width = view.frame.content_width as usize;
     let mut planes = vec![0.0; 3 * side * side];
     for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
-        // 256 values cover every pixel; the same arithmetic as the reference, once a value.
-        let table: [f32; 256] = std::array::from_fn(|value| (value as f32 / 255.0 - mean[channel]) / std[channel]);
+        let table = normalised_values(mean[channel], std[channel]);
         for (row, pixels) in plane.chunks_exact_mut(side).zip(view.rgb.chunks_exact(width * 3)) {
             for (value, pixel) in row.iter_mut().zip(pixels.chunks_exact(3)) {
                 *value = table[usize::from(pixel[channel])];

@@ -6,23 +6,23 @@ use crate::inference::segmenter::{EncodeControl, InferenceError};
 use candle_core::Tensor;
 
 /// A row of the architecture: blocks of one kind.
-struct Stage {
-    repeats: usize,
-    kernel: usize,
+pub(super) struct Stage {
+    pub(super) repeats: usize,
+    pub(super) kernel: usize,
     /// Of the first block; the others have 1.
-    stride: usize,
+    pub(super) stride: usize,
     /// Widening inside a block.
-    expand: usize,
-    inputs: usize,
-    out: usize,
+    pub(super) expand: usize,
+    pub(super) inputs: usize,
+    pub(super) out: usize,
 }
 
 const fn stage(repeats: usize, kernel: usize, stride: usize, expand: usize, inputs: usize, out: usize) -> Stage {
     Stage { repeats, kernel, stride, expand, inputs, out }
 }
 
-const STEM_CHANNELS: usize = 32;
-const STAGES: [Stage; 7] = [
+pub(super) const STEM_CHANNELS: usize = 32;
+pub(super) const STAGES: [Stage; 7] = [
     stage(1, 3, 1, 1, 32, 16),
     stage(2, 3, 2, 6, 16, 24),
     stage(2, 5, 2, 6, 24, 40),
@@ -32,7 +32,7 @@ const STAGES: [Stage; 7] = [
     stage(1, 3, 1, 6, 192, 320),
 ];
 /// The stages whose results the neck takes: strides 2, 4, 8, 16, 32.
-const TAPS: [usize; 5] = [0, 1, 2, 4, 6];
+pub(super) const TAPS: [usize; 5] = [0, 1, 2, 4, 6];
 /// Channels of the maps taken.
 pub(super) const TAP_CHANNELS: [usize; 5] = [16, 24, 40, 112, 320];
 /// What the backbone reports to [`EncodeControl::step`]: the stem and each block.

@@ -1,8 +1,10 @@
 //! Reads layers by name from the weights; batch norms are folded into the convolution before them.
 
 use crate::inference::ops::{Activation, ChannelNorm, Depthwise, PerChannel, Pointwise};
+use crate::inference::packed_layers::PackedLayers;
 use crate::inference::segmenter::InferenceError;
 use crate::inference::weights::Weights;
+use crate::kernels::{self, Cpu};
 use candle_core::{Device, Tensor};
 use candle_nn::{LayerNorm, Linear};
 
@@ -111,6 +113,32 @@ impl<'w> Layers<'w> {
         let weight = self.values(&format!("{name}.weight"), &[channels])?;
         let bias = self.values(&format!("{name}.bias"), &[channels])?;
         Ok(ChannelNorm::new(weight, bias, eps, activation, self.device())?)
+    }
+
+    /// The same for the kernels.
+    pub(super) fn packed_norm(
+        &self,
+        cpu: &Cpu,
+        name: &str,
+        channels: usize,
+        eps: f32,
+        activation: kernels::Activation,
+    ) -> Result<kernels::LayerNorm, InferenceError> {
+        let packed = PackedLayers { weights: self.weights, cpu };
+        packed.layer_norm(name, channels, eps, activation)
+    }
+
+    /// A linear layer on tokens for the kernels.
+    pub(super) fn packed_linear(
+        &self,
+        cpu: &Cpu,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        activation: kernels::Activation,
+    ) -> Result<kernels::Linear, InferenceError> {
+        let packed = PackedLayers { weights: self.weights, cpu };
+        packed.linear(name, inputs, outputs, activation)
     }
 
     /// A transposed convolution of kernel 2 and stride 2: the product `[out * 4, in]` that makes its 2x2 blocks (channel

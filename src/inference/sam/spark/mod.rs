@@ -7,14 +7,16 @@
 
 mod backbone;
 mod config;
+mod cpu;
 mod layers;
 mod mask_decoder;
 mod neck;
 mod network;
 mod prompt_encoder;
+mod prompt_points;
 mod two_way;
 
-use super::preprocess::{normalised_planes, prepare_view};
+use super::preprocess::{normalise_pixels, normalised_planes, prepare_view};
 use crate::geometry::PixelRect;
 use crate::inference::device::ComputeDevice;
 use crate::inference::embedding_file;
@@ -22,12 +24,13 @@ use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
 };
 use crate::inference::weights::Weights;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use config::{STRIDE, SparkConfig, WIDTH};
+use cpu::CpuNetwork;
 use mask_decoder::MASK_TOKENS;
 use neck::{Features, HALF_CHANNELS, QUARTER_CHANNELS};
 use network::Network;
-use prompt_encoder::PromptPoint;
+use prompt_points::PromptPoint;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +46,16 @@ const TELLTALE: &str = "backbone._conv_stem.weight";
 pub(crate) struct SparkSegmenter {
     info: SegmenterInfo,
     config: SparkConfig,
-    network: Network,
+    network: Engine,
+    device: Device,
+}
+
+/// Who computes.
+enum Engine {
+    /// candle, on any device.
+    Candle(Box<Network>),
+    /// Our own kernels.
+    Kernels(Box<CpuNetwork>),
 }
 
 impl SparkSegmenter {
@@ -83,7 +95,12 @@ impl SparkSegmenter {
         name: String,
         compute: &ComputeDevice,
     ) -> Result<Self, InferenceError> {
-        let network = Network::load(weights, &config, config.input_side as usize)?;
+        let side = config.input_side as usize;
+        let network = if compute.uses_kernels() {
+            Engine::Kernels(Box::new(CpuNetwork::load(weights, &config, side)?))
+        } else {
+            Engine::Candle(Box::new(Network::load(weights, &config, side)?))
+        };
         let surplus = weights.unused();
         if !surplus.is_empty() {
             tracing::warn!(
@@ -99,7 +116,7 @@ impl SparkSegmenter {
             input_side: config.input_side,
             low_res_side: config.mask_side,
         };
-        Ok(Self { info, config, network })
+        Ok(Self { info, config, network, device: compute.device.clone() })
     }
 
     /// Names and shapes of what an embedding holds.
@@ -112,12 +129,13 @@ impl SparkSegmenter {
         ]
     }
 
-    fn embedding(&self, features: Features) -> Embedding {
+    /// `features` are those of the engine that computes.
+    fn embedding<F: Send + Sync + 'static>(&self, features: F) -> Embedding {
         let byte_size = self.layout().iter().map(|(_, shape)| shape.iter().product::<usize>() * 4).sum();
         Embedding { model_id: self.info.id.clone(), tensors: Arc::new(features), byte_size }
     }
 
-    fn features<'e>(&self, embedding: &'e Embedding) -> Result<&'e Features, InferenceError> {
+    fn features<'e, F: 'static>(&self, embedding: &'e Embedding) -> Result<&'e F, InferenceError> {
         embedding_file::check_owner(embedding, &self.info.id)?;
         embedding.tensors.downcast_ref().ok_or_else(|| {
             InferenceError::StoredEmbedding(format!("not made by {}; encode the picture again", self.info.id))
@@ -147,19 +165,35 @@ impl Segmenter for SparkSegmenter {
                 view.frame.input_side, self.config.input_side
             )));
         }
-        let planes = normalised_planes(view, self.config.mean, self.config.std);
-        let Features { embed, quarter, half } = self.network.encode(planes, control)?;
+        let (mean, std) = (self.config.mean, self.config.std);
+        let network = match &self.network {
+            Engine::Kernels(network) => {
+                let side = self.config.input_side as usize;
+                let mut pixels = network.cpu().arena.take(side * side * 3);
+                normalise_pixels(view, mean, std, &mut pixels);
+                let mut features = network.encode(&pixels, control)?;
+                features.round(network.cpu());
+                return Ok(self.embedding(features));
+            }
+            Engine::Candle(network) => network,
+        };
+        let Features { embed, quarter, half } = network.encode(normalised_planes(view, mean, std), control)?;
         let rounded = |x: Tensor| x.to_dtype(DType::F16)?.to_dtype(DType::F32);
         Ok(self.embedding(Features { embed: rounded(embed)?, quarter: rounded(quarter)?, half: rounded(half)? }))
     }
 
     fn decode(&self, embedding: &Embedding, query: &DecodeQuery) -> Result<Vec<MaskOutput>, InferenceError> {
-        let features = self.features(embedding)?;
         let mut points: Vec<PromptPoint> = query.points.iter().map(|p| (p.x, p.y, Some(p.label))).collect();
         points.resize(points.len().max(LEAST_TOKENS), (0.0, 0.0, None));
         let wanted = if query.multimask { 1..MASK_TOKENS } else { 0..1 };
-        let (logits, iou) = self.network.decode(features, &points, query.previous.as_deref(), wanted.clone())?;
-        let logits = logits.flatten_from(1)?.to_vec2::<f32>()?;
+        let previous = query.previous.as_deref();
+        let (logits, iou) = match &self.network {
+            Engine::Kernels(network) => network.decode(self.features(embedding)?, &points, previous, wanted.clone())?,
+            Engine::Candle(network) => {
+                let (logits, iou) = network.decode(self.features(embedding)?, &points, previous, wanted.clone())?;
+                (logits.flatten_from(1)?.to_vec2::<f32>()?, iou)
+            }
+        };
         Ok(logits
             .into_iter()
             .zip(&iou[wanted])
@@ -168,17 +202,38 @@ impl Segmenter for SparkSegmenter {
     }
 
     fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError> {
-        let features = self.features(embedding)?;
-        let [embed, quarter, half] = self.layout().map(|(name, _)| name);
-        let tensors = [(embed, &features.embed), (quarter, &features.quarter), (half, &features.half)];
+        let layout = self.layout();
+        let [embed, quarter, half] = match &self.network {
+            Engine::Kernels(network) => {
+                let mut planes = self.features::<cpu::Features>(embedding)?.planes(network.cpu()).into_iter();
+                let mut next = |index: usize| {
+                    Tensor::from_vec(planes.next().unwrap_or_default(), layout[index].1.as_slice(), &self.device)
+                };
+                [next(0)?, next(1)?, next(2)?]
+            }
+            Engine::Candle(_) => {
+                let features: &Features = self.features(embedding)?;
+                [features.embed.clone(), features.quarter.clone(), features.half.clone()]
+            }
+        };
+        let [embed_name, quarter_name, half_name] = layout.map(|(name, _)| name);
+        let tensors = [(embed_name, &embed), (quarter_name, &quarter), (half_name, &half)];
         embedding_file::store(&self.info.id, &tensors)
     }
 
     fn restore_embedding(&self, bytes: &[u8]) -> Result<Embedding, InferenceError> {
         let layout = self.layout();
         let shapes = layout.each_ref().map(|(name, shape)| (*name, shape.as_slice()));
-        let [embed, quarter, half] = embedding_file::restore(bytes, &self.info.id, shapes, self.network.device())?;
-        Ok(self.embedding(Features { embed, quarter, half }))
+        let [embed, quarter, half] = embedding_file::restore(bytes, &self.info.id, shapes, &self.device)?;
+        match &self.network {
+            Engine::Kernels(network) => {
+                let planes = |x: Tensor| x.flatten_all()?.to_vec1::<f32>();
+                let (embed, quarter, half) = (planes(embed)?, planes(quarter)?, planes(half)?);
+                let planes = [embed.as_slice(), &quarter, &half];
+                Ok(self.embedding(cpu::Features::from_planes(network.cpu(), network.cells(), planes)))
+            }
+            Engine::Candle(_) => Ok(self.embedding(Features { embed, quarter, half })),
+        }
     }
 }
 

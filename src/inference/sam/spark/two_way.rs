@@ -11,10 +11,10 @@ use crate::inference::segmenter::InferenceError;
 use candle_core::Tensor;
 use candle_nn::{LayerNorm, Linear, Module};
 
-const HEADS: usize = 4;
+pub(super) const HEADS: usize = 4;
 /// Width inside attention between tokens and image.
-const CROSS_WIDTH: usize = WIDTH / 2;
-const MLP_WIDTH: usize = 512;
+pub(super) const CROSS_WIDTH: usize = WIDTH / 2;
+pub(super) const MLP_WIDTH: usize = 512;
 
 /// `[tokens, width]` to `[heads, tokens, width / heads]`.
 fn split_heads(x: &Tensor) -> candle_core::Result<Tensor> {
