@@ -22,6 +22,7 @@ enum Kind {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512 with products of bf16 numbers: weights are packed as bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
 }
@@ -66,7 +67,26 @@ impl Isa {
         })
     }
 
-    /// Every set that this machine has, the best last.
+    /// The best set with weights held as bf16 and sums in f32, where the machine multiplies such numbers in one
+    /// instruction; [`VARIABLE`] may forbid it.
+    pub fn best_bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if Self::best().0 == Kind::Avx512 && std::arch::is_x86_feature_detected!("avx512bf16") {
+            return Some(Self(Kind::Avx512Bf16));
+        }
+        None
+    }
+
+    /// The same set with weights held as f32.
+    pub fn with_f32_products(self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if self.0 == Kind::Avx512Bf16 {
+            return Self(Kind::Avx512);
+        }
+        self
+    }
+
+    /// Every set with f32 products that this machine has, the best last.
     pub fn all() -> Vec<Self> {
         #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), expect(unused_mut))]
         let mut all = vec![Kind::Portable];
@@ -80,9 +100,6 @@ impl Isa {
             }
             if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("fma") {
                 all.push(Kind::Avx512);
-                if has!("avx512bf16") {
-                    all.push(Kind::Avx512Bf16);
-                }
             }
         }
         all.into_iter().map(Self).collect()
@@ -103,9 +120,9 @@ impl Isa {
         }
     }
 
-    /// Whether products of bf16 numbers are one instruction.
-    pub fn has_bf16(self) -> bool {
-        self.word() == "avx512bf16"
+    /// Whether weights are packed as bf16.
+    pub(super) fn packs_bf16(self) -> bool {
+        self != self.with_f32_products()
     }
 
     /// The shapes of its registers.
@@ -142,6 +159,29 @@ impl Isa {
             Kind::Avx512 | Kind::Avx512Bf16 => unsafe { enter_avx512(kernel) },
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Isa {
+    /// Runs a kernel whose products are of bf16 pairs.
+    ///
+    /// # Safety
+    /// What the kernel asks of its slices and pointers.
+    #[inline]
+    pub(super) unsafe fn run_bf16<K: Kernel>(self, kernel: K) -> K::Output {
+        assert_eq!(self.0, Kind::Avx512Bf16, "only this set has such products");
+        // SAFETY: this variant is made only after asking the processor; the caller vouches for the rest.
+        unsafe { enter_avx512_bf16(kernel) }
+    }
+}
+
+/// # Safety
+/// The machine has what [`enter_avx512`] needs and AVX-512 BF16; the kernel's own needs.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+unsafe fn enter_avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: passed on.
+    unsafe { kernel.run::<super::simd::avx512_bf16::Avx512Bf16>() }
 }
 
 /// # Safety

@@ -10,6 +10,8 @@
 #![expect(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must have constant bounds to be unrolled")]
 
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 pub mod convolution;
 pub mod depthwise;
 pub mod few_tokens;
@@ -56,6 +58,11 @@ impl Cpu {
     /// The best of this machine, with memory of its own.
     pub fn new() -> Self {
         Self { isa: Isa::best(), pool: Pool::global(), arena: Arena::default() }
+    }
+
+    /// The same with weights held as bf16, where the machine has products of them.
+    pub fn with_bf16() -> Option<Self> {
+        Some(Self { isa: Isa::best_bf16()?, ..Self::new() })
     }
 }
 

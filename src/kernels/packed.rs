@@ -1,7 +1,8 @@
 //! Weights of a product `x W`, laid out once at load in the order in which the kernel reads them.
 //!
 //! The columns are cut into panels of one to four vectors; within a panel the numbers of a row of `W` lie together, row
-//! after row, so the innermost loop reads one aligned stream. Invariant: columns beyond the last are zeros.
+//! after row, so the innermost loop reads one aligned stream. As bf16, two rows of `W` lie together, the first in the low
+//! half of each 32 bits. Invariant: columns beyond the last, and a last row without a partner, are zeros.
 
 use super::isa::{Isa, Shape};
 use super::memory::Aligned;
@@ -29,18 +30,28 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs `W[row][column] = value(row, column)`.
+    /// Packs `W[row][column] = value(row, column)`, as bf16 if the set has such products.
     pub fn new(isa: Isa, depth: usize, columns: usize, value: impl Fn(usize, usize) -> f32) -> Self {
         let Shape { lanes, max_vectors, .. } = isa.shape();
-        let panels = panels(depth, columns, lanes, max_vectors);
-        let total = panels.last().map_or(0, |last| last.start + last.vectors * lanes * depth);
+        let steps = if isa.packs_bf16() { depth.div_ceil(2) } else { depth };
+        let panels = panels(steps, columns, lanes, max_vectors);
+        let total = panels.last().map_or(0, |last| last.start + last.vectors * lanes * steps);
+        let half = |row: usize, column: usize| match row {
+            row if row < depth => u32::from(half::bf16::from_f32(value(row, column)).to_bits()),
+            _ => 0,
+        };
         let mut values = Aligned::zeros(total);
         for panel in &panels {
             let width = panel.vectors * lanes;
-            let packed = &mut values[panel.start..panel.start + width * depth];
+            let packed = &mut values[panel.start..panel.start + width * steps];
             for (row, line) in packed.chunks_exact_mut(width).enumerate() {
                 for (offset, slot) in line[..panel.columns].iter_mut().enumerate() {
-                    *slot = value(row, panel.column + offset);
+                    let column = panel.column + offset;
+                    *slot = if isa.packs_bf16() {
+                        f32::from_bits(half(2 * row, column) | half(2 * row + 1, column) << 16)
+                    } else {
+                        value(row, column)
+                    };
                 }
             }
         }
@@ -61,6 +72,11 @@ impl Packed {
     /// Columns of the weights: values of an output row.
     pub fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// Steps of the innermost loop: values of an input row, or pairs of them.
+    pub(super) fn steps(&self) -> usize {
+        if self.isa.packs_bf16() { self.depth.div_ceil(2) } else { self.depth }
     }
 
     /// Bytes held.

@@ -189,7 +189,7 @@ pub(super) enum Place {
 
 impl Place {
     #[inline(always)]
-    fn of(self, row: usize) -> usize {
+    pub(super) fn of(self, row: usize) -> usize {
         match self {
             Self::Rows(stride) => row * stride,
             Self::Map { width, down, across } => row / width * down + row % width * across,
@@ -241,6 +241,7 @@ fn rows_in_chunk(depth: usize) -> usize {
 }
 
 /// A task: some rows times some panels.
+#[derive(Clone)]
 struct Chunk<'a> {
     linear: &'a Linear,
     x: &'a [f32],
@@ -256,6 +257,24 @@ impl Chunk<'_> {
     /// # Safety
     /// The rows' pieces lie within `x`; no other task writes these rows and panels.
     unsafe fn run(self, shape: Shape, isa: Isa) {
+        #[cfg(target_arch = "x86_64")]
+        if isa.packs_bf16() {
+            let weights = &self.linear.weights;
+            return super::bf16::with_rows(isa, self.x, self.taps, self.rows.clone(), |pairs| {
+                let place = Place::Rows(weights.steps());
+                let taps = Taps { offsets: &[0], depth: weights.steps(), place };
+                let first = self.rows.start;
+                // SAFETY: the gathered rows are `steps` pairs each, counted from the first; the rest is the caller's.
+                unsafe { Chunk { x: pairs, taps, ..self }.sum(shape, isa, first) }
+            });
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.sum(shape, isa, 0) }
+    }
+
+    /// # Safety
+    /// As [`Chunk::run`]; row `r` of the chunk is row `r - first` of `x`.
+    unsafe fn sum(self, shape: Shape, isa: Isa, first: usize) {
         let Taps { offsets, depth, place } = self.taps;
         let weights = &self.linear.weights;
         // Either some taps whole, or a part of the only one.
@@ -272,7 +291,7 @@ impl Chunk<'_> {
             let depth_now = depth_each.min(depth - within);
             let summed = taps_now * depth_now;
             let is_first = done == 0;
-            let is_last = done + summed >= weights.depth;
+            let is_last = done + summed >= weights.steps();
             for panel in &weights.panels[self.panels.clone()] {
                 let height = shape.tile_rows[panel.vectors - 1];
                 let width = panel.vectors * shape.lanes;
@@ -288,7 +307,7 @@ impl Chunk<'_> {
                     unsafe {
                         let mut rows = [self.x.as_ptr(); MAX_ROWS];
                         for (r, pointer) in rows.iter_mut().enumerate().take(row_count) {
-                            *pointer = self.x.as_ptr().add(place.of(row + r) + within);
+                            *pointer = self.x.as_ptr().add(place.of(row + r - first) + within);
                         }
                         let out = self.out.at(row * self.out_stride + panel.column);
                         let (start, start_stride) = match self.start {
@@ -301,6 +320,7 @@ impl Chunk<'_> {
                             rows,
                             taps: &offsets[tap..tap + taps_now],
                             depth: depth_now,
+                            pairs: isa.packs_bf16(),
                             panel: weights.values.as_ptr().add(panel.start + done * width),
                             bias,
                             start,

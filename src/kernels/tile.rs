@@ -21,6 +21,8 @@ pub(super) struct Tile<'a> {
     pub(super) taps: &'a [usize],
     /// Values read at each tap.
     pub(super) depth: usize,
+    /// Whether each value, of rows and panel, is a pair of bf16 numbers.
+    pub(super) pairs: bool,
     /// Packed weights: for each tap and depth, the panel's width of numbers.
     pub(super) panel: *const f32,
     /// A number a column to start from, or null.
@@ -73,8 +75,14 @@ impl Tile<'_> {
     /// `bias`, `start` and `out` reach `columns` values a row; nobody else touches the results meanwhile.
     #[inline]
     pub(super) unsafe fn run(&self, isa: Isa, row_count: usize, vectors: usize) {
+        let run = Run { tile: self, row_count, vectors };
+        #[cfg(target_arch = "x86_64")]
+        if self.pairs {
+            // SAFETY: the caller's promises.
+            return unsafe { isa.run_bf16(run) };
+        }
         // SAFETY: the caller's promises.
-        unsafe { isa.run(Run { tile: self, row_count, vectors }) };
+        unsafe { isa.run(run) };
     }
 
     /// # Safety
@@ -187,7 +195,7 @@ impl Tile<'_> {
                     for r in 0..ROWS {
                         let x = S::splat(*rows[r].add(k));
                         for v in 0..VECTORS {
-                            sums[r][v] = S::mul_add(x, weights[v], sums[r][v]);
+                            sums[r][v] = S::accumulate(sums[r][v], x, weights[v]);
                         }
                     }
                     panel = panel.add(VECTORS * S::LANES);

@@ -10,6 +10,8 @@
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512_bf16;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 pub(super) mod portable;
@@ -46,6 +48,13 @@ pub(super) trait Simd: Copy {
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the machine can.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// What a product adds to its sum for one step of the depth: `x * weight + sum`. Where weights are bf16, each lane
+    /// holds a pair of such numbers, and both products are added.
+    #[inline(always)]
+    unsafe fn accumulate(sum: Self::V, x: Self::V, weight: Self::V) -> Self::V {
+        // SAFETY: the caller's promise.
+        unsafe { Self::mul_add(x, weight, sum) }
+    }
     /// `b` where either is NaN, so put the value that may be NaN second.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `b` where either is NaN.
