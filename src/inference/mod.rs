@@ -9,6 +9,7 @@ pub mod fake;
 mod mask_prompt;
 mod ops;
 pub mod predictor;
+pub mod random_weights;
 mod sam;
 pub mod segmenter;
 mod threads;
