@@ -26,11 +26,36 @@ OWN = ("ours", "candle")
 HEAVY = {"sam-b-encoder"}
 # Milliseconds of requests that a turn of one engine holds at least: short ones are asked several times.
 TURN_MS = 150
+# A turn in which other programs took more than this share of the processor is left out where enough others remain.
+DISTURBED = 0.05
+ENOUGH = 3
+TICKS = os.sysconf("SC_CLK_TCK")
 # Threads that spin after a run would disturb the next engine's.
 REST_S = 0.15
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MASKWRIGHT_CPU": "avx2"}
 # The engines that obey those variables: only they are compared with each other.
 HELD_TO_AVX2 = {"ours", "torch"}
+
+
+def busy_ticks():
+    """Ticks in which some core was not idle, stolen ones included."""
+    fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4]
+
+
+def ticks_of(process):
+    fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wait_for_quiet(patience_s):
+    """Waits until other programs leave the processor alone, but no longer than told."""
+    end = time.monotonic() + patience_s
+    while time.monotonic() < end:
+        before = busy_ticks()
+        time.sleep(0.5)
+        if busy_ticks() - before <= DISTURBED * 0.5 * TICKS * os.cpu_count():
+            return
 
 
 class Worker:
@@ -66,6 +91,15 @@ class Worker:
         self.process.stdin.flush()
         return float(self.answer())
 
+    def turn(self):
+        """Milliseconds of some runs, and the share of the processor that other programs had meanwhile."""
+        times = []
+        start, busy, own = time.monotonic(), busy_ticks(), ticks_of(self.process.pid)
+        while sum(times) < TURN_MS:
+            times.append(self.run())
+        others = busy_ticks() - busy - (ticks_of(self.process.pid) - own)
+        return times, max(0, others - 1) / ((time.monotonic() - start) * TICKS * os.cpu_count())
+
     def peak_mib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
@@ -81,7 +115,9 @@ class Contender:
 
     def __init__(self, engine, precision, way):
         self.engine, self.precision, self.way = engine, precision, way
-        self.worker, self.times, self.peak, self.failure, self.version = None, [], 0.0, None, ""
+        self.worker, self.peak, self.failure, self.version = None, 0.0, None, ""
+        # A list of milliseconds and the disturbance, for each turn.
+        self.turns = []
 
     def start(self, name, options):
         if self.failure or self.worker:
@@ -92,14 +128,12 @@ class Contender:
         except (RuntimeError, OSError) as error:
             self.failure = str(error)
 
-    def turn(self):
+    def turn(self, patience_s):
         if not self.worker:
             return
         try:
-            spent = 0.0
-            while spent < TURN_MS:
-                self.times.append(self.worker.run())
-                spent += self.times[-1]
+            wait_for_quiet(patience_s)
+            self.turns.append(self.worker.turn())
             self.peak = max(self.peak, self.worker.peak_mib())
         except (RuntimeError, OSError) as error:
             self.failure, self.worker = str(error), None
@@ -109,8 +143,17 @@ class Contender:
             self.worker.stop()
             self.worker = None
 
+    def quiet(self):
+        return [times for times, disturbed in self.turns if disturbed <= DISTURBED]
+
     def median(self):
-        return statistics.median(self.times) if self.times and not self.failure else None
+        """Of the quiet turns where there are enough of them, else of all; `None` after a failure."""
+        quiet = self.quiet()
+        chosen = quiet if len(quiet) >= ENOUGH else [times for times, _ in self.turns]
+        return statistics.median(sum(chosen, [])) if chosen and not self.failure else None
+
+    def is_doubtful(self):
+        return len(self.quiet()) < min(ENOUGH, len(self.turns))
 
 
 def ways(engine, name):
@@ -129,7 +172,7 @@ def contest(name, options):
     for turn in range(options.turns):
         for contender in contenders:
             contender.start(name, options)
-            contender.turn()
+            contender.turn(options.patience)
             if name in HEAVY:
                 contender.stop()
             time.sleep(REST_S)
@@ -203,7 +246,7 @@ def table(results, precision, peak, options):
             roof = peak[precision]
             share = f"{gflop(name) / (median / 1e3) / roof * 100:.0f} %; " if roof else ""
             way = f", {best.way}" if best.way else ""
-            cells.append(f"{number(median)} ({share}{best.peak:.0f} MiB{way})")
+            cells.append(f"{number(median)} ({share}{best.peak:.0f} MiB{way}){' ?' if best.is_doubtful() else ''}")
             if engine == "ours":
                 ours = median
             elif options.isa == "native" or engine in HELD_TO_AVX2:
@@ -216,13 +259,16 @@ def table(results, precision, peak, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="benches/engines/run", description=__doc__)
-    words = lambda text: [word for word in text.split(",") if word]  # noqa: E731
-    parser.add_argument("--only", type=words, default=models.NAMES, metavar="NAME,...", help=", ".join(models.NAMES))
-    parser.add_argument("--engines", type=words, default=ENGINES, metavar="ENGINE,...", help=", ".join(ENGINES))
-    parser.add_argument("--precision", type=words, default=["f32"], metavar="f32,bf16")
+    listed = lambda text: [word for word in text.split(",") if word]  # noqa: E731
+    parser.add_argument("--only", type=listed, default=models.NAMES, metavar="NAME,...", help=", ".join(models.NAMES))
+    parser.add_argument("--engines", type=listed, default=ENGINES, metavar="ENGINE,...", help=", ".join(ENGINES))
+    parser.add_argument("--precision", type=listed, default=["f32"], metavar="f32,bf16")
     parser.add_argument("--turns", type=int, default=5, help="rounds of all engines (default 5)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa", choices=["native", "avx2"], default="native", help="avx2: hold ours and torch to AVX2")
+    parser.add_argument(
+        "--patience", type=float, default=10, metavar="SECONDS", help="longest wait for a quiet moment before a turn"
+    )
     parser.add_argument("--program", default=ROOT / "target" / "release" / "maskwright", help=argparse.SUPPRESS)
     options = parser.parse_args()
     for kind, asked, known in [
@@ -237,17 +283,24 @@ def main():
         parser.error("--turns and --threads must be at least 1")
     export(options.only)
     peak = measured_peak(options)
-    results = {name: contest(name, options) for name in options.only}
+    results = {}
+    try:
+        for name in options.only:
+            results[name] = contest(name, options)
+    except KeyboardInterrupt:
+        print("interrupted: the table holds what was finished", file=sys.stderr)
     # A noisy moment lowers it, nothing raises it.
     again = measured_peak(options)
     peak = {precision: max(peak[precision] or 0, again[precision] or 0) or None for precision in peak}
     versions = {c.engine: c.version for contenders in results.values() for c in contenders if c.version}
-    print(f"`benches/engines/run {' '.join(sys.argv[1:])}`".replace(" `", "`"))
+    words = [word for at, word in enumerate(sys.argv) if at > 0 and "--program" not in sys.argv[at - 1 : at + 1]]
+    print(f"`{' '.join(['benches/engines/run', *words])}`")
     print()
     print(f"{datetime.date.today()}, {processor()}, {options.threads} threads, {options.turns} turns; ", end="")
     print(f"peak of registers {', '.join(f'{p} {v:.0f} GFLOP/s' for p, v in peak.items() if v)}; ", end="")
     print(f"{', '.join(f'{engine} {version}' for engine, version in versions.items())}, Python {platform.python_version()}.")
-    print("Cells: median ms (share of that peak; largest resident memory of the process, Python included).")
+    print("Cells: median ms (share of that peak; largest resident memory of the process, Python included); `?`: other")
+    print(f"programs had more than {DISTURBED:.0%} of the processor in most turns.")
     if options.isa == "avx2":
         print(f"Held to AVX2: {', '.join(sorted(HELD_TO_AVX2))}; the others choose freely and are not in the ratio.")
     for precision in options.precision:
