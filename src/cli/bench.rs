@@ -1,7 +1,9 @@
 //! `maskwright bench`: how long the models take on this machine.
 
-use crate::inference::InferenceError;
-use crate::inference::bench::{self, Timing};
+use super::exit::{Failure, Outcome};
+use super::report::print_text;
+use crate::inference::bench::{self, Bench, BenchOptions, Timing};
+use crate::inference::{Engine, Precision};
 use clap::builder::PossibleValuesParser;
 use std::fmt::Write;
 
@@ -11,21 +13,82 @@ pub struct BenchArguments {
     /// Time only these, separated by commas.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = PossibleValuesParser::new(bench::NAMES))]
     only: Vec<String>,
-    /// Timed runs of each.
-    #[arg(long, value_name = "N", default_value_t = bench::DEFAULT_REPEAT, value_parser = clap::value_parser!(u32).range(1..))]
-    repeat: u32,
+    /// Random weights for the built-in models, too; models whose weights are not in the program always have random ones.
+    #[arg(long)]
+    random_weights: bool,
+    /// Whose kernels run on the CPU [default: ours, or the GPU if this build has one].
+    #[arg(long)]
+    engine: Option<EngineArgument>,
+    /// Arithmetic of the models.
+    #[arg(long, default_value = "f32")]
+    precision: PrecisionArgument,
+    /// Timed runs of each [default: 20 for quick ones, down to 3 for slow ones].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
     /// Print a JSON array instead of a table.
     #[arg(long)]
     json: bool,
+    /// Load and warm up once, then for each line on stdin run everything once and answer with one line of milliseconds:
+    /// how `benches/engines` takes turns between engines.
+    #[arg(long, hide = true, conflicts_with_all = ["json", "repeat"])]
+    turns: bool,
 }
 
-/// Times what was asked for; gives the text for stdout, without a newline at its end.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum EngineArgument {
+    /// This program's kernels.
+    Ours,
+    /// candle's.
+    Candle,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PrecisionArgument {
+    F32,
+    Bf16,
+}
+
+impl BenchArguments {
+    fn options(&self) -> BenchOptions {
+        BenchOptions {
+            only: self.only.clone(),
+            random_weights: self.random_weights,
+            engine: self.engine.map(|engine| match engine {
+                EngineArgument::Ours => Engine::Ours,
+                EngineArgument::Candle => Engine::Candle,
+            }),
+            precision: match self.precision {
+                PrecisionArgument::F32 => Precision::F32,
+                PrecisionArgument::Bf16 => Precision::Bf16,
+            },
+            repeat: self.repeat,
+        }
+    }
+}
+
+/// Times what was asked for and prints it.
 ///
 /// # Errors
-/// An unknown name, no runs, or a failing model.
-pub fn run(arguments: &BenchArguments) -> Result<String, InferenceError> {
-    let timings = bench::bench(&arguments.only, arguments.repeat as usize)?;
-    Ok(if arguments.json { json(&timings) } else { table(&timings) })
+/// An unknown name, no runs, an arithmetic that the engine does not have, a failing model, or a closed stdout.
+pub fn run(arguments: &BenchArguments) -> Outcome<()> {
+    let bench = Bench::open(&arguments.options())?;
+    if arguments.turns {
+        return take_turns(&bench);
+    }
+    let timings = bench.run()?;
+    print_text(&if arguments.json { json(&timings) } else { table(&timings) })
+}
+
+/// One line of milliseconds a line of stdin, after a first one, `ready`, when all is loaded and warm.
+fn take_turns(bench: &Bench) -> Outcome<()> {
+    bench.turn()?;
+    print_text("ready")?;
+    for line in std::io::stdin().lines() {
+        line.map_err(Failure::retry)?;
+        let times: Vec<String> = bench.turn()?.iter().map(|ms| format!("{ms:.4}")).collect();
+        print_text(&times.join(" "))?;
+    }
+    Ok(())
 }
 
 fn json(timings: &[Timing]) -> String {
@@ -54,8 +117,8 @@ mod tests {
     fn the_json_has_the_promised_fields() {
         let timing = Timing {
             name: "spark-sam-encoder".to_owned(),
-            engine: "candle".to_owned(),
-            precision: "f32".to_owned(),
+            engine: Engine::Candle,
+            precision: Precision::F32,
             median_ms: 100.5,
             p10_ms: 99.0,
             p90_ms: 120.0,

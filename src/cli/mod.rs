@@ -95,7 +95,7 @@ fn obey(arguments: Arguments) -> Outcome<Next> {
         Some(Verb::Segment(segment)) => segment::run(&segment).map(|()| done()),
         Some(Verb::Demo(demo)) => Ok(demo::run(demo)?.map_or_else(done, Next::Window)),
         Some(Verb::Models(models)) => models::run(&models).map(|()| done()),
-        Some(Verb::Bench(bench)) => report::print_text(&bench::run(&bench)?).map(|()| done()),
+        Some(Verb::Bench(bench)) => bench::run(&bench).map(|()| done()),
     }
 }
 

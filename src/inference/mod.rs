@@ -10,6 +10,7 @@ mod mask_prompt;
 mod ops;
 mod packed_layers;
 pub mod predictor;
+pub mod random_weights;
 mod sam;
 pub mod segmenter;
 mod threads;

@@ -49,7 +49,11 @@ struct Entry {
 enum Content {
     Memory(Cow<'static, [u8]>),
     File(Mutex<File>),
+    Generated(Generator),
 }
+
+/// Makes a tensor's numbers, row-major, from its name and shape.
+pub type Generator = fn(name: &str, shape: &[usize]) -> Vec<f32>;
 
 impl std::fmt::Debug for Weights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,6 +97,36 @@ impl Weights {
             .map_err(refuse)?;
         let sha256 = sha256_hex(&bytes);
         Self::from_parts(source, Content::Memory(bytes), &head, total, sha256, device)
+    }
+
+    /// Weights that lie nowhere: each tensor of the list is made from its name and shape when it is asked for, so only
+    /// the list is held. `source` is how errors and model ids call them.
+    pub fn generated(
+        source: PathBuf,
+        shapes: Vec<(String, Vec<usize>)>,
+        generator: Generator,
+        device: &Device,
+    ) -> Self {
+        let mut end = 0;
+        let mut plan = Sha256::new();
+        let entries = shapes.into_iter().map(|(name, shape)| {
+            plan.update(format!("{name} {shape:?}\n"));
+            let start = end;
+            end += shape.iter().product::<usize>() * size_of::<f32>();
+            let info = TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) };
+            (name.clone(), Entry { name_in_file: name, info })
+        });
+        let tensors = entries.collect();
+        Self {
+            source,
+            content: Content::Generated(generator),
+            data_start: 0,
+            tensors,
+            metadata: HashMap::new(),
+            device: device.clone(),
+            sha256: hex(&plan.finalize()),
+            asked: Mutex::default(),
+        }
     }
 
     fn from_parts(
@@ -204,6 +238,9 @@ impl Weights {
                 info.shape
             )));
         }
+        if let Content::Generated(generator) = self.content {
+            return Ok(generator(&entry.name_in_file, shape));
+        }
         let bytes = self.bytes(info).map_err(|e| self.refuse(format!("tensor {called} cannot be read: {e}")))?;
         let values = match info.dtype {
             Dtype::F32 => numbers(&bytes, f32::from_le_bytes),
@@ -241,6 +278,7 @@ impl Weights {
                 file.read_exact(&mut bytes)?;
                 Ok(Cow::Owned(bytes))
             }
+            Content::Generated(_) => Err(std::io::Error::other("generated weights have no bytes")),
         }
     }
 
@@ -440,6 +478,20 @@ mod tests {
         assert!(error.contains("tensor half (encoder.half)"), "{error}");
         let error = weights.renamed(|_| "same".to_owned()).unwrap_err().to_string();
         assert!(error.contains("both stand for same"), "{error}");
+    }
+
+    #[test]
+    fn generated_weights_are_made_when_asked_for_and_checked_like_others() {
+        let numbers: Generator = |name, shape| vec![name.len() as f32; shape.iter().product()];
+        let shapes = vec![("long name".to_owned(), vec![2, 2]), ("b".to_owned(), vec![3])];
+        let weights = Weights::generated("random".into(), shapes, numbers, &Device::Cpu);
+        let weights = weights.renamed(|name| name.replace("long name", "short")).unwrap();
+        assert_eq!(weights.values("short", &[2, 2]).unwrap(), [9.0; 4], "made from the original name");
+        assert_eq!((weights.shape("b"), weights.sha256_prefix().len()), (Some(&[3][..]), 12));
+        assert_eq!(weights.unused(), ["b"]);
+        let error = weights.tensor("b", &[4]).unwrap_err().to_string();
+        assert!(error.contains("random: tensor b has shape [3], expected [4]"), "{error}");
+        assert!(weights.tensor("c", &[4]).is_err());
     }
 
     #[test]

@@ -66,8 +66,16 @@ impl SparkSegmenter {
     pub(crate) fn built_in(compute: &ComputeDevice) -> Result<Self, InferenceError> {
         let weights =
             Weights::from_bytes(PathBuf::from("embedded spark-sam.safetensors"), BUILT_IN_WEIGHTS, &compute.device)?;
+        Self::of_built_in_plan(&weights, compute)
+    }
+
+    /// The built-in network from these weights.
+    ///
+    /// # Errors
+    /// Weights that do not fit, or a failing device.
+    pub(crate) fn of_built_in_plan(weights: &Weights, compute: &ComputeDevice) -> Result<Self, InferenceError> {
         let config = SparkConfig::parse(Path::new("embedded spark-sam.json"), BUILT_IN_CONFIG)?;
-        Self::new(&weights, config, "spark-sam (built in)".to_owned(), compute)
+        Self::new(weights, config, "spark-sam (built in)".to_owned(), compute)
     }
 
     /// Whether these weights are of this family.
