@@ -1,18 +1,17 @@
-//! Convolution of each channel by itself, on a map `[height, width, channels]`, directly: no products, no copies beyond a
-//! rim of zeros.
+//! Convolution of each channel by itself, on a map `[height, width, channels]`, directly: no products, no copies.
 //!
-//! A task makes some rows of the result, a block of channels at a time, several neighbouring pixels at once so that
-//! weights are loaded once for all of them. Odd kernels, padding `kernel / 2`.
+//! A task makes a row of the result from the rows of the map under it, several neighbouring pixels at once so that
+//! weights are loaded once for all of them. Odd kernels, padding `kernel / 2`; taps outside the map are left out, which
+//! is what zeros there would give.
 
 use super::isa::Kernel;
-use super::layout::with_rim;
 use super::math::Activation;
 use super::memory::{Aligned, Shared};
 use super::simd::Simd;
 use super::{Cpu, Isa};
 
-/// Pixels of a row that are summed together.
-const TOGETHER: usize = 4;
+/// Rows of the largest kernel.
+pub(super) const MAX_KERNEL: usize = 7;
 
 /// A depthwise convolution's weights.
 pub struct Depthwise {
@@ -38,7 +37,7 @@ impl Depthwise {
     ) -> Self {
         let area = kernel * kernel;
         assert_eq!((weight.len(), bias.len()), (channels * area, channels));
-        assert!(kernel % 2 == 1 && stride > 0, "kernel {kernel}, stride {stride}");
+        assert!(kernel % 2 == 1 && kernel <= MAX_KERNEL && stride > 0, "kernel {kernel}, stride {stride}");
         let mut by_tap = Aligned::zeros(weight.len());
         for (tap, row) in by_tap.chunks_exact_mut(channels.max(1)).enumerate() {
             for (channel, value) in row.iter_mut().enumerate() {
@@ -53,116 +52,200 @@ impl Depthwise {
         (height.div_ceil(self.stride), width.div_ceil(self.stride))
     }
 
+    /// Channels of the map and of the result.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Rows and columns of the kernel, and pixels of the map from one result to the next.
+    pub(super) fn kernel_and_stride(&self) -> (usize, usize) {
+        (self.kernel, self.stride)
+    }
+
     /// `map` `[height, width, channels]` to `out` `[out height, out width, channels]`.
     pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, out: &mut [f32]) {
         let channels = self.channels;
-        assert_eq!(map.len(), height * width * channels);
-        let rim = self.kernel / 2;
-        let mut padded = cpu.arena.take((height + 2 * rim) * (width + 2 * rim) * channels);
-        with_rim(cpu.pool, map, width, channels, rim, &mut padded);
-        self.run_padded(cpu, &padded, height, width, out);
-    }
-
-    /// The same on a map that has its rim of `kernel / 2` zeros already:
-    /// `[height + 2 rim, width + 2 rim, channels]`.
-    pub fn run_padded(&self, cpu: &Cpu, padded: &[f32], height: usize, width: usize, out: &mut [f32]) {
-        let (channels, rim) = (self.channels, self.kernel / 2);
         let (out_height, out_width) = self.out_size(height, width);
-        assert_eq!(padded.len(), (height + 2 * rim) * (width + 2 * rim) * channels);
+        assert_eq!(map.len(), height * width * channels);
         assert_eq!(out.len(), out_height * out_width * channels);
-        let line = out_width * channels;
         let out = Shared::new(out);
+        let rim = self.kernel / 2;
         cpu.pool.run(out_height, &|row| {
-            let from = padded[row * self.stride * (width + 2 * rim) * channels..].as_ptr();
-            let line = DepthwiseRow { depthwise: self, from, wide: width + 2 * rim, to: out.at(row * line), out_width };
-            // SAFETY: rows row*stride..+kernel lie within the padded map (as in `Convolution::run`), and each task
-            // writes its own row.
-            unsafe { self.isa.run(line) };
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {
+                let y = row * self.stride + tap;
+                if (rim..height + rim).contains(&y) {
+                    *pointer = map[(y - rim) * width * channels..].as_ptr();
+                }
+            }
+            let to = out.at(row * out_width * channels);
+            // SAFETY: each row holds `width` pixels, and each task writes its own row of the result.
+            unsafe { self.run_line(Line { rows, wide: width, first: -(rim as isize), to, count: out_width }) };
         });
     }
+
+    /// One row of the result, or a part of it.
+    ///
+    /// # Safety
+    /// Every row that is not null may be read for `wide` pixels; `count` pixels may be written at `to`, and nobody else
+    /// touches them meanwhile.
+    pub(super) unsafe fn run_line(&self, line: Line) {
+        // SAFETY: the caller's promise.
+        unsafe { self.isa.run(LineKernel { depthwise: self, line }) };
+    }
 }
 
-struct DepthwiseRow<'a> {
+/// Neighbouring pixels of a result row, and what lies under them.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    /// The rows of the map under the kernel, from the top; null outside the map.
+    pub(super) rows: [*const f32; MAX_KERNEL],
+    /// Pixels in each of them.
+    pub(super) wide: usize,
+    /// The place in these rows of the first tap of the first result; below 0 is outside the map.
+    pub(super) first: isize,
+    /// Where the results go.
+    pub(super) to: *mut f32,
+    /// Results.
+    pub(super) count: usize,
+}
+
+struct LineKernel<'a> {
     depthwise: &'a Depthwise,
-    /// The padded map at the top row under the kernel.
-    from: *const f32,
-    /// Pixels of a padded row.
-    wide: usize,
-    to: *mut f32,
-    out_width: usize,
+    line: Line,
 }
 
-impl Kernel for DepthwiseRow<'_> {
+impl Kernel for LineKernel<'_> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let channels = self.depthwise.channels;
-        let mut pixel = 0;
-        while pixel < self.out_width {
-            let together = TOGETHER.min(self.out_width - pixel);
-            let mut channel = 0;
-            // SAFETY: pixels and channels stay within the row; a partial vector keeps to `channels`.
-            unsafe {
-                while channel + S::LANES <= channels {
-                    if together == TOGETHER {
-                        self.sum::<S, TOGETHER, false>(pixel, channel, S::LANES);
-                    } else {
-                        for one in pixel..pixel + together {
-                            self.sum::<S, 1, false>(one, channel, S::LANES);
-                        }
-                    }
-                    channel += S::LANES;
-                }
-                if channel < channels {
-                    for one in pixel..pixel + together {
-                        self.sum::<S, 1, true>(one, channel, channels - channel);
-                    }
-                }
+        // The usual shapes are unrolled; pixels summed at once are as many as the registers hold beside the taps.
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.depthwise.kernel, self.depthwise.stride) {
+                (3, 1) if S::LANES == 16 => self.pixels::<S, 3, 1, 8>(),
+                (3, 2) if S::LANES == 16 => self.pixels::<S, 3, 2, 8>(),
+                (3, 1) => self.pixels::<S, 3, 1, 4>(),
+                (3, 2) => self.pixels::<S, 3, 2, 4>(),
+                (5, 1) => self.pixels::<S, 5, 1, 4>(),
+                (5, 2) => self.pixels::<S, 5, 2, 4>(),
+                _ => self.pixels::<S, 0, 0, 4>(),
             }
-            pixel += together;
         }
     }
 }
 
-impl DepthwiseRow<'_> {
-    /// One vector of channels (the first `count` of it if `PARTIAL`) of `PIXELS` neighbours.
+impl LineKernel<'_> {
+    /// All pixels of the line; a kernel of `KERNEL` rows and `STRIDE`, or any if these are 0.
     ///
     /// # Safety
-    /// They lie within the row.
+    /// As [`Depthwise::run_line`].
     #[inline(always)]
-    unsafe fn sum<S: Simd, const PIXELS: usize, const PARTIAL: bool>(
+    unsafe fn pixels<S: Simd, const KERNEL: usize, const STRIDE: usize, const TOGETHER: usize>(&self) {
+        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
+        let Line { wide, first, count, .. } = self.line;
+        // Results all of whose taps lie within the rows.
+        let begin = if first < 0 { first.unsigned_abs().div_ceil(stride) } else { 0 }.min(count);
+        let room = wide as isize - kernel as isize - first;
+        let end = if room < 0 { 0 } else { room as usize / stride + 1 }.clamp(begin, count);
+        // SAFETY: pixels are below `count`; whole windows lie within the rows, `edge` keeps to those taps that do.
+        unsafe {
+            for pixel in (0..begin).chain(end..count) {
+                let first_tap = first + (pixel * stride) as isize;
+                let from = (-first_tap).clamp(0, kernel as isize) as usize;
+                let to = (wide as isize - first_tap).clamp(from as isize, kernel as isize) as usize;
+                self.channels::<S, 0, 0, 1>(pixel, from, to);
+            }
+            let mut pixel = begin;
+            while pixel + TOGETHER <= end {
+                self.channels::<S, KERNEL, STRIDE, TOGETHER>(pixel, 0, kernel);
+                pixel += TOGETHER;
+            }
+            if pixel < end && end - begin >= TOGETHER {
+                // Some are computed twice, to the same values.
+                self.channels::<S, KERNEL, STRIDE, TOGETHER>(end - TOGETHER, 0, kernel);
+            } else {
+                for pixel in pixel..end {
+                    self.channels::<S, 0, 0, 1>(pixel, 0, kernel);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn kernel_and_stride<const KERNEL: usize, const STRIDE: usize>(&self) -> (usize, usize) {
+        if KERNEL > 0 { (KERNEL, STRIDE) } else { (self.depthwise.kernel, self.depthwise.stride) }
+    }
+
+    /// All channels of `PIXELS` neighbours, from the columns `from..to` of the kernel.
+    ///
+    /// # Safety
+    /// These columns lie within the rows for each of the pixels.
+    #[inline(always)]
+    unsafe fn channels<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize>(
+        &self,
+        pixel: usize,
+        from: usize,
+        to: usize,
+    ) {
+        let channels = self.depthwise.channels;
+        let mut channel = 0;
+        // SAFETY: the caller's promise; a partial vector keeps to `channels`.
+        unsafe {
+            while channel + S::LANES <= channels {
+                self.sum::<S, KERNEL, STRIDE, PIXELS, false>(pixel, channel, S::LANES, from, to);
+                channel += S::LANES;
+            }
+            if channel < channels {
+                self.sum::<S, KERNEL, STRIDE, PIXELS, true>(pixel, channel, channels - channel, from, to);
+            }
+        }
+    }
+
+    /// One vector of channels, the first `count` of it if `PARTIAL`.
+    ///
+    /// # Safety
+    /// As for `channels`.
+    #[inline(always)]
+    unsafe fn sum<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize, const PARTIAL: bool>(
         &self,
         pixel: usize,
         channel: usize,
         count: usize,
+        from: usize,
+        to: usize,
     ) {
-        let Depthwise { channels, kernel, stride, .. } = *self.depthwise;
+        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
+        let Depthwise { channels, activation, .. } = *self.depthwise;
         // SAFETY: the caller's promise.
         unsafe {
             let bias = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), count);
             let mut sums = [bias; PIXELS];
-            let mut weight = self.depthwise.weight.as_ptr().add(channel);
-            let mut row = self.from.add(pixel * stride * channels + channel);
-            for _ in 0..kernel {
-                let mut at = row;
-                for _ in 0..kernel {
-                    let w = load::<S, PARTIAL>(weight, count);
-                    for p in 0..PIXELS {
-                        sums[p] = S::mul_add(load::<S, PARTIAL>(at.add(p * stride * channels), count), w, sums[p]);
-                    }
-                    weight = weight.add(channels);
-                    at = at.add(channels);
+            let weights = self.depthwise.weight.as_ptr().add(channel);
+            let left = (self.line.first + (pixel * stride) as isize) * channels as isize + channel as isize;
+            for y in 0..kernel {
+                let row = self.line.rows[y];
+                if row.is_null() {
+                    continue;
                 }
-                row = row.add(self.wide * channels);
+                // A window at the edge starts outside the row; only its inner columns are read.
+                let row = row.wrapping_offset(left);
+                for x in from..to {
+                    let w = load::<S, PARTIAL>(weights.add((y * kernel + x) * channels), count);
+                    for p in 0..PIXELS {
+                        let at = row.wrapping_add((p * stride + x) * channels);
+                        sums[p] = S::mul_add(load::<S, PARTIAL>(at, count), w, sums[p]);
+                    }
+                }
             }
-            let to = self.to.add(pixel * channels + channel);
+            activation.apply_each::<S, PIXELS>(&mut sums);
+            let to = self.line.to.add(pixel * channels + channel);
             for p in 0..PIXELS {
-                let value = self.depthwise.activation.apply::<S>(sums[p]);
                 if PARTIAL {
-                    S::store_partial(to.add(p * channels), count, value);
+                    S::store_partial(to.add(p * channels), count, sums[p]);
                 } else {
-                    S::store(to.add(p * channels), value);
+                    S::store(to.add(p * channels), sums[p]);
                 }
             }
         }
@@ -188,9 +271,15 @@ mod tests {
     fn equals_the_definition_on_every_machine() {
         for isa in Isa::all() {
             let cpu = Cpu { isa, ..Cpu::new() };
-            for (height, width, channels, kernel, stride) in
-                [(5, 7, 3, 3, 2), (6, 9, 16, 3, 1), (1, 1, 2, 5, 1), (9, 4, 40, 5, 2), (4, 11, 70, 3, 1)]
-            {
+            for (height, width, channels, kernel, stride) in [
+                (5, 7, 3, 3, 2),
+                (6, 9, 16, 3, 1),
+                (1, 1, 2, 5, 1),
+                (9, 4, 40, 5, 2),
+                (4, 11, 70, 3, 1),
+                (3, 37, 33, 3, 2),
+                (2, 3, 5, 7, 1),
+            ] {
                 let (map, bias) = (noise(height * width * channels, 1), noise(channels, 3));
                 let weight = noise(channels * kernel * kernel, 2);
                 let depthwise = Depthwise::new(isa, &weight, [channels, kernel], stride, &bias, Activation::Relu6);

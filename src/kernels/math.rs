@@ -92,6 +92,24 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// On some vectors, the match standing outside the loop.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    pub(super) unsafe fn apply_each<S: Simd, const COUNT: usize>(self, xs: &mut [S::V; COUNT]) {
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            match self {
+                Self::None => {}
+                Self::Relu => (0..COUNT).for_each(|i| xs[i] = Self::Relu.apply::<S>(xs[i])),
+                Self::Relu6 => (0..COUNT).for_each(|i| xs[i] = Self::Relu6.apply::<S>(xs[i])),
+                Self::Gelu => (0..COUNT).for_each(|i| xs[i] = Self::Gelu.apply::<S>(xs[i])),
+                Self::QuickGelu => (0..COUNT).for_each(|i| xs[i] = Self::QuickGelu.apply::<S>(xs[i])),
+            }
+        }
+    }
+
     /// On one vector; the match is lifted out of loops.
     ///
     /// # Safety
