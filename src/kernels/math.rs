@@ -98,14 +98,31 @@ impl Activation {
     /// As [`Simd`].
     #[inline(always)]
     pub(super) unsafe fn apply_each<S: Simd, const COUNT: usize>(self, xs: &mut [S::V; COUNT]) {
+        // Loops, not closures: those would be compiled for the oldest machine.
         // SAFETY: arithmetic on registers.
         unsafe {
             match self {
                 Self::None => {}
-                Self::Relu => (0..COUNT).for_each(|i| xs[i] = Self::Relu.apply::<S>(xs[i])),
-                Self::Relu6 => (0..COUNT).for_each(|i| xs[i] = Self::Relu6.apply::<S>(xs[i])),
-                Self::Gelu => (0..COUNT).for_each(|i| xs[i] = Self::Gelu.apply::<S>(xs[i])),
-                Self::QuickGelu => (0..COUNT).for_each(|i| xs[i] = Self::QuickGelu.apply::<S>(xs[i])),
+                Self::Relu => {
+                    for x in xs {
+                        *x = Self::Relu.apply::<S>(*x);
+                    }
+                }
+                Self::Relu6 => {
+                    for x in xs {
+                        *x = Self::Relu6.apply::<S>(*x);
+                    }
+                }
+                Self::Gelu => {
+                    for x in xs {
+                        *x = Self::Gelu.apply::<S>(*x);
+                    }
+                }
+                Self::QuickGelu => {
+                    for x in xs {
+                        *x = Self::QuickGelu.apply::<S>(*x);
+                    }
+                }
             }
         }
     }
