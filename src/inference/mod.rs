@@ -7,9 +7,9 @@ mod device;
 mod embedding_file;
 pub mod fake;
 mod mask_prompt;
+mod ops;
 #[expect(dead_code, reason = "the models come next")]
 mod packed_layers;
-mod ops;
 pub mod predictor;
 mod sam;
 pub mod segmenter;
