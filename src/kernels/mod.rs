@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must have constant bounds to be unrolled")]
 
+pub mod attention;
 pub mod bottleneck;
 pub mod convolution;
 pub mod depthwise;
@@ -26,6 +27,7 @@ mod simd;
 pub(crate) mod testing;
 mod tile;
 
+pub use attention::{Attention, Groups, Heads, Positions};
 pub use bottleneck::Bottleneck;
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;

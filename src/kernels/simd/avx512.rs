@@ -80,4 +80,8 @@ impl Simd for Avx512 {
     unsafe fn sum(v: Self::V) -> f32 {
         unsafe { _mm512_reduce_add_ps(v) }
     }
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        unsafe { _mm512_reduce_max_ps(v) }
+    }
 }

@@ -54,4 +54,6 @@ pub(super) trait Simd: Copy {
     unsafe fn exponent_from_bits(v: Self::V, offset: i32) -> Self::V;
     /// Sum of all lanes.
     unsafe fn sum(v: Self::V) -> f32;
+    /// The largest lane; any of them where one is NaN.
+    unsafe fn largest(v: Self::V) -> f32;
 }

@@ -84,4 +84,8 @@ impl Simd for Neon {
     unsafe fn sum(v: Self::V) -> f32 {
         unsafe { vaddvq_f32(v) }
     }
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        unsafe { vmaxvq_f32(v) }
+    }
 }

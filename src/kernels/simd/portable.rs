@@ -105,4 +105,8 @@ impl Simd for Portable {
     unsafe fn sum(v: Self::V) -> f32 {
         (v[0] + v[1]) + (v[2] + v[3])
     }
+    #[inline(always)]
+    unsafe fn largest(v: Self::V) -> f32 {
+        v[0].max(v[1]).max(v[2].max(v[3]))
+    }
 }
