@@ -57,9 +57,14 @@ impl Depthwise {
         self.channels
     }
 
-    /// Rows and columns of the kernel, and pixels of the map from one result to the next.
-    pub(super) fn kernel_and_stride(&self) -> (usize, usize) {
-        (self.kernel, self.stride)
+    /// Pixels of a side of the kernel.
+    pub fn kernel(&self) -> usize {
+        self.kernel
+    }
+
+    /// From an output pixel to the next, in input pixels.
+    pub fn stride(&self) -> usize {
+        self.stride
     }
 
     /// `map` `[height, width, channels]` to `out` `[out height, out width, channels]`.

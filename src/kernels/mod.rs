@@ -11,9 +11,9 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers must have constant bounds to be unrolled")]
 
 pub mod attention;
-pub mod bottleneck;
 pub mod convolution;
 pub mod depthwise;
+pub mod inverted_residual;
 pub mod isa;
 pub mod layout;
 pub mod math;
@@ -28,9 +28,9 @@ pub(crate) mod testing;
 mod tile;
 
 pub use attention::{Attention, Groups, Heads, Positions};
-pub use bottleneck::Bottleneck;
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
+pub use inverted_residual::InvertedResidual;
 pub use isa::Isa;
 pub use math::Activation;
 pub use memory::{Aligned, Arena, Buffer};

@@ -141,7 +141,7 @@ impl Pool {
     ///
     /// # Panics
     /// If a task did.
-    pub fn run_parts(&self, values: &mut [f32], each: usize, task: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+    pub fn run_chunks(&self, values: &mut [f32], each: usize, task: &(dyn Fn(usize, &mut [f32]) + Sync)) {
         let len = values.len();
         let each = each.max(1);
         let values = Shared::new(values);
@@ -213,7 +213,7 @@ mod tests {
         for pool in [Pool::alone(), Pool::start(2)] {
             for (len, each) in [(0, 3), (7, 3), (9, 3), (2, 100)] {
                 let mut values = vec![0.0; len];
-                pool.run_parts(&mut values, each, &|index, part| {
+                pool.run_chunks(&mut values, each, &|index, part| {
                     part.iter_mut().enumerate().for_each(|(i, v)| *v += (index * each + i) as f32);
                 });
                 assert!(values.iter().enumerate().all(|(i, &v)| v == i as f32), "{values:?}");

@@ -109,7 +109,31 @@ impl Linear {
         unsafe { self.run_taps(pool, count, x.values, taps, start, out) }
     }
 
-    /// The same where each row of the input lies in pieces.
+    /// The same on this thread alone, for callers that are a task already.
+    pub fn run_here(&self, count: usize, x: Rows<'_>, start: Start<'_>, out: RowsMut<'_>) {
+        let taps = Taps { offsets: &[0], depth: self.weights.depth, place: Place::Rows(x.stride) };
+        x.check(count, self.weights.depth);
+        self.check(count, start, &out);
+        let Packed { isa, .. } = self.weights;
+        let each = rows_in_chunk(self.weights.depth);
+        let out_stride = out.stride;
+        let out = Shared::new(out.values);
+        for row in (0..count).step_by(each) {
+            let (rows, panels) = (row..(row + each).min(count), 0..self.weights.panels.len());
+            let chunk = Chunk { linear: self, x: x.values, taps, start, out, out_stride, rows, panels };
+            // SAFETY: rows and columns are within what was checked above, and nobody else writes them.
+            unsafe { chunk.run(isa.shape(), isa) };
+        }
+    }
+
+    fn check(&self, count: usize, start: Start<'_>, out: &RowsMut<'_>) {
+        out.check(count, self.weights.columns);
+        if let Start::Other(other) = start {
+            other.check(count, self.weights.columns);
+        }
+    }
+
+    /// The same as [`Linear::run`] where each row of the input lies in pieces.
     ///
     /// # Safety
     /// All pieces of `count` rows lie within `x`.
@@ -124,10 +148,7 @@ impl Linear {
     ) {
         let Packed { isa, depth, columns, .. } = self.weights;
         assert_eq!(taps.offsets.len() * taps.depth, depth);
-        out.check(count, columns);
-        if let Start::Other(other) = start {
-            other.check(count, columns);
-        }
+        self.check(count, start, &out);
         if count == 0 || columns == 0 {
             return;
         }
