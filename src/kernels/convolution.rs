@@ -7,7 +7,10 @@ use super::layout::with_rim;
 use super::math::Activation;
 use super::packed::Packed;
 use super::product::{Linear, Place, RowsMut, Start, Taps};
-use super::{Cpu, Isa};
+use super::{Cpu, Isa, Pool};
+
+/// Rows of the largest kernel.
+const MAX_KERNEL: usize = 16;
 
 /// A convolution's weights, packed once.
 pub struct Convolution {
@@ -28,7 +31,7 @@ impl Convolution {
         activation: Activation,
     ) -> Self {
         assert_eq!(weight.len(), outputs * inputs * kernel * kernel);
-        assert!(kernel % 2 == 1 && stride > 0, "kernel {kernel}, stride {stride}");
+        assert!(kernel % 2 == 1 && kernel <= MAX_KERNEL && stride > 0, "kernel {kernel}, stride {stride}");
         // Taps in reading order, each with its channels together.
         let area = kernel * kernel;
         let packed = Packed::new(isa, area * inputs, outputs, |row, output| {
@@ -52,21 +55,40 @@ impl Convolution {
     pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, start: Start<'_>, out: RowsMut<'_>) {
         assert_eq!(map.len(), height * width * self.inputs);
         let rim = self.kernel / 2;
-        let (inputs, kernel, stride) = (self.inputs, self.kernel, self.stride);
         let (out_height, out_width) = self.out_size(height, width);
         if map.is_empty() {
             return;
         }
-        let wide = (width + 2 * rim) * inputs;
-        let mut padded = cpu.arena.take((height + 2 * rim) * wide);
-        with_rim(cpu.pool, map, width, inputs, rim, &mut padded);
+        let wide = width + 2 * rim;
+        let mut padded = cpu.arena.take((height + 2 * rim) * wide * self.inputs);
+        with_rim(cpu.pool, map, width, self.inputs, rim, &mut padded);
+        self.run_on_surroundings(cpu.pool, &padded, wide, [out_height, out_width], start, out);
+    }
+
+    /// A part of a result from the part of the map under it, surroundings included: result `(y, x)` is made of the rows
+    /// from `y * stride` and the columns from `x * stride` of `patch`, which has `wide` pixels a row.
+    pub fn run_on_surroundings(
+        &self,
+        pool: &Pool,
+        patch: &[f32],
+        wide: usize,
+        [out_height, out_width]: [usize; 2],
+        start: Start<'_>,
+        out: RowsMut<'_>,
+    ) {
+        let Self { kernel, stride, inputs, .. } = *self;
+        if out_height == 0 || out_width == 0 {
+            return;
+        }
+        let (rows, columns) = ((out_height - 1) * stride + kernel, (out_width - 1) * stride + kernel);
+        assert!(columns <= wide && patch.len() >= rows * wide * inputs, "{rows} x {columns} of {wide} columns");
         // The pixels under a row of the kernel lie together: one tap of `kernel * inputs` values a row.
-        let offsets: Vec<usize> = (0..kernel).map(|y| y * wide).collect();
-        let place = Place::Map { width: out_width, down: stride * wide, across: stride * inputs };
-        let taps = Taps { offsets: &offsets, depth: kernel * inputs, place };
-        // SAFETY: output pixel (y, x) reads rows y*stride..y*stride+kernel and columns alike of the padded map. The last
-        // y*stride is at most height - 1, so the last row read is at most height - 1 + kernel - 1 = height + 2 rim - 1.
-        unsafe { self.linear.run_taps(cpu.pool, out_height * out_width, &padded, taps, start, out) }
+        let mut offsets = [0; MAX_KERNEL];
+        (0..kernel).for_each(|y| offsets[y] = y * wide * inputs);
+        let place = Place::Map { width: out_width, down: stride * wide * inputs, across: stride * inputs };
+        let taps = Taps { offsets: &offsets[..kernel], depth: kernel * inputs, place };
+        // SAFETY: the last result reads up to row `rows` and column `columns`, which lie within the patch.
+        unsafe { self.linear.run_taps(pool, out_height * out_width, patch, taps, start, out) }
     }
 }
 

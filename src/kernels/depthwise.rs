@@ -1,20 +1,17 @@
-//! Convolution of each channel by itself, on a map `[height, width, channels]`, directly: no products, no copies beyond a
-//! rim of zeros.
+//! Convolution of each channel by itself, on a map `[height, width, channels]`, directly: no products, no copies.
 //!
-//! A task makes some rows of the result, a block of channels at a time, several neighbouring pixels at once so that
-//! weights are loaded once for all of them. Odd kernels, padding `kernel / 2`.
+//! A task makes a row of the result from the rows of the map under it, several neighbouring pixels at once so that
+//! weights are loaded once for all of them. Odd kernels, padding `kernel / 2`; taps outside the map are left out, which
+//! is what zeros there would give.
 
 use super::isa::Kernel;
-use super::layout::with_rim;
 use super::math::Activation;
 use super::memory::{Aligned, Shared};
 use super::simd::Simd;
 use super::{Cpu, Isa};
 
-/// The largest kernel.
-const MAX_KERNEL: usize = 7;
-/// Pixels of a row that are summed together.
-const TOGETHER: usize = 4;
+/// Rows of the largest kernel.
+pub(super) const MAX_KERNEL: usize = 7;
 
 /// A depthwise convolution's weights.
 pub struct Depthwise {
@@ -55,37 +52,7 @@ impl Depthwise {
         (height.div_ceil(self.stride), width.div_ceil(self.stride))
     }
 
-    /// `map` `[height, width, channels]` to `out` `[out height, out width, channels]`.
-    pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, out: &mut [f32]) {
-        let channels = self.channels;
-        assert_eq!(map.len(), height * width * channels);
-        let rim = self.kernel / 2;
-        let mut padded = cpu.arena.take((height + 2 * rim) * (width + 2 * rim) * channels);
-        with_rim(cpu.pool, map, width, channels, rim, &mut padded);
-        self.run_padded(cpu, &padded, height, width, out);
-    }
-
-    /// The same on a map that has its rim of `kernel / 2` zeros already:
-    /// `[height + 2 rim, width + 2 rim, channels]`.
-    pub fn run_padded(&self, cpu: &Cpu, padded: &[f32], height: usize, width: usize, out: &mut [f32]) {
-        let (channels, rim) = (self.channels, self.kernel / 2);
-        let (out_height, out_width) = self.out_size(height, width);
-        assert_eq!(padded.len(), (height + 2 * rim) * (width + 2 * rim) * channels);
-        assert_eq!(out.len(), out_height * out_width * channels);
-        let line = out_width * channels;
-        let out = Shared::new(out);
-        let wide = (width + 2 * rim) * channels;
-        cpu.pool.run(out_height, &|row| {
-            let mut rows = [padded; MAX_KERNEL];
-            for (y, from) in rows.iter_mut().enumerate().take(self.kernel) {
-                *from = &padded[(row * self.stride + y) * wide..][..wide];
-            }
-            // SAFETY: each task writes its own row.
-            self.run_row(&rows[..self.kernel], unsafe { out.part(row * line, line) });
-        });
-    }
-
-    /// Channels of the map.
+    /// Channels of the map and of the result.
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -100,103 +67,190 @@ impl Depthwise {
         self.stride
     }
 
-    /// One row of the result, on this thread, from the `kernel` input rows under it, each with its rim:
-    /// `[width + 2 rim, channels]` to `[out width, channels]`.
-    pub fn run_row(&self, rows: &[&[f32]], to: &mut [f32]) {
-        let out_width = to.len().checked_div(self.channels).unwrap_or(0);
-        if out_width == 0 {
-            return;
-        }
-        let needed = ((out_width - 1) * self.stride + self.kernel) * self.channels;
-        assert_eq!((rows.len(), to.len()), (self.kernel, out_width * self.channels));
-        let mut from = [std::ptr::null(); MAX_KERNEL];
-        for (from, row) in from.iter_mut().zip(rows) {
-            assert!(row.len() >= needed, "a row of {} values, expected {needed}", row.len());
-            *from = row.as_ptr();
-        }
-        let line = DepthwiseRow { depthwise: self, rows: from, to: to.as_mut_ptr(), out_width };
-        // SAFETY: the last pixel reads up to `needed` values of each row, and writes up to the end of `to`.
-        unsafe { self.isa.run(line) };
+    /// `map` `[height, width, channels]` to `out` `[out height, out width, channels]`.
+    pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, out: &mut [f32]) {
+        let channels = self.channels;
+        let (out_height, out_width) = self.out_size(height, width);
+        assert_eq!(map.len(), height * width * channels);
+        assert_eq!(out.len(), out_height * out_width * channels);
+        let out = Shared::new(out);
+        let rim = self.kernel / 2;
+        cpu.pool.run(out_height, &|row| {
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {
+                let y = row * self.stride + tap;
+                if (rim..height + rim).contains(&y) {
+                    *pointer = map[(y - rim) * width * channels..].as_ptr();
+                }
+            }
+            let to = out.at(row * out_width * channels);
+            // SAFETY: each row holds `width` pixels, and each task writes its own row of the result.
+            unsafe { self.run_line(Line { rows, wide: width, first: -(rim as isize), to, count: out_width }) };
+        });
+    }
+
+    /// One row of the result, or a part of it.
+    ///
+    /// # Safety
+    /// Every row that is not null may be read for `wide` pixels; `count` pixels may be written at `to`, and nobody else
+    /// touches them meanwhile.
+    pub(super) unsafe fn run_line(&self, line: Line) {
+        // SAFETY: the caller's promise.
+        unsafe { self.isa.run(LineKernel { depthwise: self, line }) };
     }
 }
 
-struct DepthwiseRow<'a> {
-    depthwise: &'a Depthwise,
-    /// The rows under the kernel.
-    rows: [*const f32; MAX_KERNEL],
-    to: *mut f32,
-    out_width: usize,
+/// Neighbouring pixels of a result row, and what lies under them.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    /// The rows of the map under the kernel, from the top; null outside the map.
+    pub(super) rows: [*const f32; MAX_KERNEL],
+    /// Pixels in each of them.
+    pub(super) wide: usize,
+    /// The place in these rows of the first tap of the first result; below 0 is outside the map.
+    pub(super) first: isize,
+    /// Where the results go.
+    pub(super) to: *mut f32,
+    /// Results.
+    pub(super) count: usize,
 }
 
-impl Kernel for DepthwiseRow<'_> {
+struct LineKernel<'a> {
+    depthwise: &'a Depthwise,
+    line: Line,
+}
+
+impl Kernel for LineKernel<'_> {
     type Output = ();
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let channels = self.depthwise.channels;
-        let mut pixel = 0;
-        while pixel < self.out_width {
-            let together = TOGETHER.min(self.out_width - pixel);
-            let mut channel = 0;
-            // SAFETY: pixels and channels stay within the row; a partial vector keeps to `channels`.
-            unsafe {
-                while channel + S::LANES <= channels {
-                    if together == TOGETHER {
-                        self.sum::<S, TOGETHER, false>(pixel, channel, S::LANES);
-                    } else {
-                        for one in pixel..pixel + together {
-                            self.sum::<S, 1, false>(one, channel, S::LANES);
-                        }
-                    }
-                    channel += S::LANES;
-                }
-                if channel < channels {
-                    for one in pixel..pixel + together {
-                        self.sum::<S, 1, true>(one, channel, channels - channel);
-                    }
-                }
+        // The usual shapes are unrolled; pixels summed at once are as many as the registers hold beside the taps.
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.depthwise.kernel, self.depthwise.stride) {
+                (3, 1) if S::LANES == 16 => self.pixels::<S, 3, 1, 8>(),
+                (3, 2) if S::LANES == 16 => self.pixels::<S, 3, 2, 8>(),
+                (3, 1) => self.pixels::<S, 3, 1, 4>(),
+                (3, 2) => self.pixels::<S, 3, 2, 4>(),
+                (5, 1) => self.pixels::<S, 5, 1, 4>(),
+                (5, 2) => self.pixels::<S, 5, 2, 4>(),
+                _ => self.pixels::<S, 0, 0, 4>(),
             }
-            pixel += together;
         }
     }
 }
 
-impl DepthwiseRow<'_> {
-    /// One vector of channels (the first `count` of it if `PARTIAL`) of `PIXELS` neighbours.
+impl LineKernel<'_> {
+    /// All pixels of the line; a kernel of `KERNEL` rows and `STRIDE`, or any if these are 0.
     ///
     /// # Safety
-    /// They lie within the row.
+    /// As [`Depthwise::run_line`].
     #[inline(always)]
-    unsafe fn sum<S: Simd, const PIXELS: usize, const PARTIAL: bool>(
+    unsafe fn pixels<S: Simd, const KERNEL: usize, const STRIDE: usize, const TOGETHER: usize>(&self) {
+        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
+        let Line { wide, first, count, .. } = self.line;
+        // Results all of whose taps lie within the rows.
+        let begin = if first < 0 { first.unsigned_abs().div_ceil(stride) } else { 0 }.min(count);
+        let room = wide as isize - kernel as isize - first;
+        let end = if room < 0 { 0 } else { room as usize / stride + 1 }.clamp(begin, count);
+        // SAFETY: pixels are below `count`; whole windows lie within the rows, `edge` keeps to those taps that do.
+        unsafe {
+            for pixel in (0..begin).chain(end..count) {
+                let first_tap = first + (pixel * stride) as isize;
+                let from = (-first_tap).clamp(0, kernel as isize) as usize;
+                let to = (wide as isize - first_tap).clamp(from as isize, kernel as isize) as usize;
+                self.channels::<S, 0, 0, 1>(pixel, from, to);
+            }
+            let mut pixel = begin;
+            while pixel + TOGETHER <= end {
+                self.channels::<S, KERNEL, STRIDE, TOGETHER>(pixel, 0, kernel);
+                pixel += TOGETHER;
+            }
+            if pixel < end && end - begin >= TOGETHER {
+                // Some are computed twice, to the same values.
+                self.channels::<S, KERNEL, STRIDE, TOGETHER>(end - TOGETHER, 0, kernel);
+            } else {
+                for pixel in pixel..end {
+                    self.channels::<S, 0, 0, 1>(pixel, 0, kernel);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn kernel_and_stride<const KERNEL: usize, const STRIDE: usize>(&self) -> (usize, usize) {
+        if KERNEL > 0 { (KERNEL, STRIDE) } else { (self.depthwise.kernel, self.depthwise.stride) }
+    }
+
+    /// All channels of `PIXELS` neighbours, from the columns `from..to` of the kernel.
+    ///
+    /// # Safety
+    /// These columns lie within the rows for each of the pixels.
+    #[inline(always)]
+    unsafe fn channels<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize>(
+        &self,
+        pixel: usize,
+        from: usize,
+        to: usize,
+    ) {
+        let channels = self.depthwise.channels;
+        let mut channel = 0;
+        // SAFETY: the caller's promise; a partial vector keeps to `channels`.
+        unsafe {
+            while channel + S::LANES <= channels {
+                self.sum::<S, KERNEL, STRIDE, PIXELS, false>(pixel, channel, S::LANES, from, to);
+                channel += S::LANES;
+            }
+            if channel < channels {
+                self.sum::<S, KERNEL, STRIDE, PIXELS, true>(pixel, channel, channels - channel, from, to);
+            }
+        }
+    }
+
+    /// One vector of channels, the first `count` of it if `PARTIAL`.
+    ///
+    /// # Safety
+    /// As for `channels`.
+    #[inline(always)]
+    unsafe fn sum<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize, const PARTIAL: bool>(
         &self,
         pixel: usize,
         channel: usize,
         count: usize,
+        from: usize,
+        to: usize,
     ) {
-        let Depthwise { channels, kernel, stride, .. } = *self.depthwise;
+        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
+        let Depthwise { channels, activation, .. } = *self.depthwise;
         // SAFETY: the caller's promise.
         unsafe {
             let bias = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), count);
             let mut sums = [bias; PIXELS];
-            let mut weight = self.depthwise.weight.as_ptr().add(channel);
+            let weights = self.depthwise.weight.as_ptr().add(channel);
+            let left = (self.line.first + (pixel * stride) as isize) * channels as isize + channel as isize;
             for y in 0..kernel {
-                let mut at = self.rows[y].add(pixel * stride * channels + channel);
-                for _ in 0..kernel {
-                    let w = load::<S, PARTIAL>(weight, count);
+                let row = self.line.rows[y];
+                if row.is_null() {
+                    continue;
+                }
+                // A window at the edge starts outside the row; only its inner columns are read.
+                let row = row.wrapping_offset(left);
+                for x in from..to {
+                    let w = load::<S, PARTIAL>(weights.add((y * kernel + x) * channels), count);
                     for p in 0..PIXELS {
-                        sums[p] = S::mul_add(load::<S, PARTIAL>(at.add(p * stride * channels), count), w, sums[p]);
+                        let at = row.wrapping_add((p * stride + x) * channels);
+                        sums[p] = S::mul_add(load::<S, PARTIAL>(at, count), w, sums[p]);
                     }
-                    weight = weight.add(channels);
-                    at = at.add(channels);
                 }
             }
-            let to = self.to.add(pixel * channels + channel);
+            activation.apply_each::<S, PIXELS>(&mut sums);
+            let to = self.line.to.add(pixel * channels + channel);
             for p in 0..PIXELS {
-                let value = self.depthwise.activation.apply::<S>(sums[p]);
                 if PARTIAL {
-                    S::store_partial(to.add(p * channels), count, value);
+                    S::store_partial(to.add(p * channels), count, sums[p]);
                 } else {
-                    S::store(to.add(p * channels), value);
+                    S::store(to.add(p * channels), sums[p]);
                 }
             }
         }
@@ -222,9 +276,15 @@ mod tests {
     fn equals_the_definition_on_every_machine() {
         for isa in Isa::all() {
             let cpu = Cpu { isa, ..Cpu::new() };
-            for (height, width, channels, kernel, stride) in
-                [(5, 7, 3, 3, 2), (6, 9, 16, 3, 1), (1, 1, 2, 5, 1), (9, 4, 40, 5, 2), (4, 11, 70, 3, 1)]
-            {
+            for (height, width, channels, kernel, stride) in [
+                (5, 7, 3, 3, 2),
+                (6, 9, 16, 3, 1),
+                (1, 1, 2, 5, 1),
+                (9, 4, 40, 5, 2),
+                (4, 11, 70, 3, 1),
+                (3, 37, 33, 3, 2),
+                (2, 3, 5, 7, 1),
+            ] {
                 let (map, bias) = (noise(height * width * channels, 1), noise(channels, 3));
                 let weight = noise(channels * kernel * kernel, 2);
                 let depthwise = Depthwise::new(isa, &weight, [channels, kernel], stride, &bias, Activation::Relu6);

@@ -92,6 +92,41 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// On some vectors, the match standing outside the loop.
+    ///
+    /// # Safety
+    /// As [`Simd`].
+    #[inline(always)]
+    pub(super) unsafe fn apply_each<S: Simd, const COUNT: usize>(self, xs: &mut [S::V; COUNT]) {
+        // Loops, not closures: those would be compiled for the oldest machine.
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            match self {
+                Self::None => {}
+                Self::Relu => {
+                    for x in xs {
+                        *x = Self::Relu.apply::<S>(*x);
+                    }
+                }
+                Self::Relu6 => {
+                    for x in xs {
+                        *x = Self::Relu6.apply::<S>(*x);
+                    }
+                }
+                Self::Gelu => {
+                    for x in xs {
+                        *x = Self::Gelu.apply::<S>(*x);
+                    }
+                }
+                Self::QuickGelu => {
+                    for x in xs {
+                        *x = Self::QuickGelu.apply::<S>(*x);
+                    }
+                }
+            }
+        }
+    }
+
     /// On one vector; the match is lifted out of loops.
     ///
     /// # Safety

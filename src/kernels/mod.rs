@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must have constant bounds to be unrolled")]
 
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
 pub mod convolution;
@@ -31,6 +32,7 @@ mod simd;
 pub(crate) mod testing;
 mod tile;
 
+pub use attention::{Attention, Groups, Heads, Positions};
 pub use convolution::Convolution;
 pub use depthwise::Depthwise;
 pub use inverted_residual::InvertedResidual;

@@ -86,7 +86,7 @@ impl Packed {
 }
 
 /// Cuts `columns` into panels of at most `most` vectors of `lanes`, preferring widths that keep the registers full.
-fn panels(depth: usize, columns: usize, lanes: usize, most: usize) -> Vec<Panel> {
+pub(super) fn panels(depth: usize, columns: usize, lanes: usize, most: usize) -> Vec<Panel> {
     let mut vectors = columns.div_ceil(lanes);
     let mut widths = Vec::new();
     while vectors > 0 {

@@ -63,8 +63,14 @@ impl Pool {
         })
     }
 
-    fn start(threads: usize) -> &'static Self {
-        let pool: &'static Self = Box::leak(Box::new(Self {
+    /// A pool of the calling thread alone: for work within a task.
+    pub fn alone() -> &'static Self {
+        static ALONE: Pool = Pool::with_workers(0);
+        &ALONE
+    }
+
+    const fn with_workers(workers: usize) -> Self {
+        Self {
             busy: Mutex::new(()),
             round: AtomicU32::new(0),
             work: Mutex::new(None),
@@ -73,8 +79,12 @@ impl Pool {
             inside: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             sleeping: AtomicUsize::new(0),
-            workers: threads.saturating_sub(1),
-        }));
+            workers,
+        }
+    }
+
+    fn start(threads: usize) -> &'static Self {
+        let pool: &'static Self = Box::leak(Box::new(Self::with_workers(threads.saturating_sub(1))));
         for index in 1..threads {
             let name = format!("kernels {index}");
             let started = std::thread::Builder::new().name(name).spawn(move || pool.serve());
@@ -125,6 +135,21 @@ impl Pool {
             drop(_alone);
             panic!("a computing task panicked; its message was printed by the thread that ran it");
         }
+    }
+
+    /// Runs `task(index, part)` for each part of `each` values, the last of them perhaps shorter, on all threads.
+    ///
+    /// # Panics
+    /// If a task did.
+    pub fn run_chunks(&self, values: &mut [f32], each: usize, task: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let len = values.len();
+        let each = each.max(1);
+        let values = Shared::new(values);
+        self.run(len.div_ceil(each), &|index| {
+            let start = index * each;
+            // SAFETY: parts do not overlap, and each index is run once.
+            task(index, unsafe { values.part(start, each.min(len - start)) });
+        });
     }
 
     /// Takes tasks until none is left.
@@ -202,6 +227,20 @@ mod tests {
             });
             assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{count}");
         }
+    }
+
+    #[test]
+    fn parts_cover_all_values_once() {
+        for pool in [Pool::alone(), Pool::start(2)] {
+            for (len, each) in [(0, 3), (7, 3), (9, 3), (2, 100)] {
+                let mut values = vec![0.0; len];
+                pool.run_chunks(&mut values, each, &|index, part| {
+                    part.iter_mut().enumerate().for_each(|(i, v)| *v += (index * each + i) as f32);
+                });
+                assert!(values.iter().enumerate().all(|(i, &v)| v == i as f32), "{values:?}");
+            }
+        }
+        assert_eq!(Pool::alone().threads(), 1);
     }
 
     #[test]

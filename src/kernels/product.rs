@@ -30,6 +30,11 @@ impl<'a> Rows<'a> {
         Self { values: &self.values[column.min(self.values.len())..], stride: self.stride }
     }
 
+    /// The same rows without the first `row`.
+    pub fn from_row(self, row: usize) -> Self {
+        Self { values: &self.values[(row * self.stride).min(self.values.len())..], stride: self.stride }
+    }
+
     /// Panics unless `count` rows of `columns` values are there.
     pub(super) fn check(&self, count: usize, columns: usize) {
         let needed = if count == 0 { 0 } else { (count - 1) * self.stride + columns };

@@ -11,7 +11,7 @@ use crate::inference::weights::Weights;
 const EPSILON: f32 = 1e-5;
 
 /// Reads `name.c.weight` of shape `[outputs, inputs, kernel, kernel]` and `name.bn.*`; returns the folded kernel and bias.
-fn folded(weights: &Weights, name: &str, shape: [usize; 4]) -> Result<(Vec<f32>, Vec<f32>), InferenceError> {
+pub(super) fn folded(weights: &Weights, name: &str, shape: [usize; 4]) -> Result<(Vec<f32>, Vec<f32>), InferenceError> {
     let part = |part: &str| weights.values(&format!("{name}.bn.{part}"), &shape[..1]);
     let mut kernel = weights.values(&format!("{name}.c.weight"), &shape)?;
     let (gain, mut bias) = (part("weight")?, part("bias")?);

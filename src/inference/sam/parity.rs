@@ -5,6 +5,7 @@
 #[path = "../../../tests/headless/counter_weights.rs"]
 mod counter_weights;
 
+use super::cpu;
 use super::mask_decoder::MaskDecoder;
 use super::preprocess::prepare_view;
 use super::prompt_encoder::PromptEncoder;
@@ -13,6 +14,7 @@ use super::vit::{VitConfig, VitEncoder};
 use crate::geometry::PixelRect;
 use crate::inference::segmenter::{EncodeControl, LabeledPoint, PointLabel};
 use crate::inference::weights::Weights;
+use crate::kernels::{Buffer, Cpu, Isa};
 use candle_core::{Device, Tensor};
 use counter_weights::{Golden, assert_close, mask_prompt, model, picture, safetensors_bytes, unit};
 
@@ -108,6 +110,9 @@ fn prompt_encoder_and_mask_decoder_match_upstream() {
     }
 }
 
+/// The interleaved steps of both TinyViT tests: index of a stage, first step, the step after its last.
+const TINY_STAGES: [(usize, usize, usize); 4] = [(0, 0, 3), (1, 3, 6), (2, 6, 13), (3, 13, 15)];
+
 #[test]
 fn tiny_vit_matches_upstream_part_by_part() {
     let golden = Golden::open("mobile-sam.golden.safetensors");
@@ -120,7 +125,7 @@ fn tiny_vit_matches_upstream_part_by_part() {
     let tokens = input("small tokens", 256, 128).t().unwrap().contiguous().unwrap().reshape((128, 16, 16)).unwrap();
     compare(&golden, "tiny.block", &rows(&encoder.step(3, &tokens)), 3, BLOCK);
     let mut x = stem;
-    for (stage, (from, to)) in [(0, 3), (3, 6), (6, 13), (13, 15)].into_iter().enumerate() {
+    for (stage, from, to) in TINY_STAGES {
         for index in from..to {
             x = encoder.step(index, &x);
         }
@@ -128,4 +133,54 @@ fn tiny_vit_matches_upstream_part_by_part() {
     }
     let whole = encoder.encode_planes(&planes, &EncodeControl::default()).unwrap();
     compare(&golden, "tiny.whole", &whole.t().unwrap(), 5, WHOLE);
+}
+
+#[test]
+fn tiny_vit_on_the_kernels_matches_upstream_part_by_part() {
+    let golden = Golden::open("mobile-sam.golden.safetensors");
+    let weights = weights("mobile_sam");
+    let planes = unit("small input", 3 * 128 * 128);
+    let pixels = |row: usize, to: &mut [f32]| {
+        to.iter_mut().enumerate().for_each(|(i, v)| *v = planes[(i % 3 * 128 + row) * 128 + i / 3]);
+    };
+    let tensor = |rows: &[f32], channels: usize| {
+        Tensor::from_slice(rows, (rows.len() / channels, channels), &Device::Cpu).unwrap()
+    };
+    for isa in Isa::all() {
+        let cpu = Cpu { isa, ..Cpu::new() };
+        let copy = |rows: &[f32]| -> Buffer {
+            let mut buffer = cpu.arena.take(rows.len());
+            buffer.copy_from_slice(rows);
+            buffer
+        };
+        let encoder = cpu::TinyVitEncoder::load(&weights, 128, cpu.clone()).unwrap();
+        let mut x = encoder.stem(&pixels);
+        compare(&golden, "tiny.patch_embed", &tensor(&x, 64).t().unwrap(), 7, BLOCK);
+        compare(&golden, "tiny.mbconv", &tensor(&encoder.step(0, copy(&x)), 64).t().unwrap(), 7, BLOCK);
+        let tokens = encoder.step(3, copy(&unit("small tokens", 256 * 128)));
+        compare(&golden, "tiny.block", &tensor(&tokens, 128), 3, BLOCK);
+        for ((stage, from, to), channels) in TINY_STAGES.into_iter().zip([128, 160, 320, 320]) {
+            for index in from..to {
+                x = encoder.step(index, x);
+            }
+            compare(&golden, &format!("tiny.stage{stage}"), &tensor(&x, channels), 5, WHOLE);
+        }
+        let whole = encoder.encode_pixels(&pixels, &EncodeControl::default()).unwrap();
+        compare(&golden, "tiny.whole", &tensor(&whole, 256).t().unwrap(), 5, WHOLE);
+    }
+}
+
+#[test]
+fn tiny_vit_on_the_kernels_equals_candle_from_pixels() {
+    let weights = weights("mobile_sam");
+    // Neither side fills whole windows, bands or strips.
+    let (width, height, side) = (210, 300, 304);
+    let view = prepare_view(&picture(width, height), width, height, PixelRect::of_size(width, height), side).unwrap();
+    let candle = TinyVitEncoder::load(&weights, side as usize).unwrap();
+    let kernels = cpu::TinyVitEncoder::load(&weights, side as usize, Cpu::new()).unwrap();
+    let want = candle.encode(&view, &EncodeControl::default()).unwrap().flatten_all().unwrap();
+    for _ in 0..2 {
+        let got = kernels.encode(&view, &EncodeControl::default()).unwrap();
+        assert_close("embedding", &got, &want.to_vec1::<f32>().unwrap(), WHOLE);
+    }
 }

@@ -96,11 +96,39 @@ pub(crate) fn normalised_planes(view: &PreparedView, mean: [f32; 3], std: [f32; 
     planes
 }
 
-/// [`normalised_planes`] with the mean and deviation of SAM's training pictures (`Sam.pixel_mean`, `pixel_std`).
+/// Mean and deviation of SAM's training pictures (`Sam.pixel_mean`, `pixel_std`).
+const SAM_MEAN: [f32; 3] = [123.675 / 255.0, 116.28 / 255.0, 103.53 / 255.0];
+const SAM_DEVIATION: [f32; 3] = [58.395 / 255.0, 57.12 / 255.0, 57.375 / 255.0];
+
+/// [`normalised_planes`] with the mean and deviation of SAM's training pictures.
 pub(super) fn sam_planes(view: &PreparedView) -> Vec<f32> {
-    const MEAN: [f32; 3] = [123.675 / 255.0, 116.28 / 255.0, 103.53 / 255.0];
-    const DEVIATION: [f32; 3] = [58.395 / 255.0, 57.12 / 255.0, 57.375 / 255.0];
-    normalised_planes(view, MEAN, DEVIATION)
+    normalised_planes(view, SAM_MEAN, SAM_DEVIATION)
+}
+
+/// The numbers of [`sam_planes`] for models that keep a pixel's channels together and take some rows at a time.
+pub(super) struct SamPixels<'v> {
+    view: &'v PreparedView,
+    tables: [[f32; 256]; 3],
+}
+
+impl<'v> SamPixels<'v> {
+    pub(super) fn new(view: &'v PreparedView) -> Self {
+        let normal = |value: usize, channel: usize| (value as f32 / 255.0 - SAM_MEAN[channel]) / SAM_DEVIATION[channel];
+        let tables = std::array::from_fn(|channel| std::array::from_fn(|value| normal(value, channel)));
+        Self { view, tables }
+    }
+
+    /// Row `row` of the input, `[input_side, 3]`.
+    pub(super) fn write_row(&self, row: usize, to: &mut [f32]) {
+        let line = self.view.frame.content_width as usize * 3;
+        let rgb = self.view.rgb.chunks_exact(line).nth(row).unwrap_or_default();
+        let (content, rest) = to.split_at_mut(rgb.len());
+        let [red, green, blue] = &self.tables;
+        for (to, rgb) in content.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
+            *to = [red[usize::from(rgb[0])], green[usize::from(rgb[1])], blue[usize::from(rgb[2])]];
+        }
+        rest.fill(0.0);
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +154,12 @@ mod tests {
         assert_eq!(planes.len(), 3 * 64 * 64);
         assert!((planes[0] - (f32::from(sliver.rgb[0]) / 255.0 - 0.5) / 0.25).abs() < 1e-6);
         assert!(planes.chunks_exact(64).all(|row| row[1..].iter().all(|&v| v == 0.0)));
+        let (planes, pixels) = (sam_planes(&sliver), SamPixels::new(&sliver));
+        for y in 0..64 {
+            let mut row = [7.0; 64 * 3];
+            pixels.write_row(y, &mut row);
+            assert!((0..64 * 3).all(|i| row[i] == planes[(i % 3) * 64 * 64 + y * 64 + i / 3]));
+        }
     }
 
     #[test]

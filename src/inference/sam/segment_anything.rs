@@ -3,6 +3,7 @@
 //! Invariant: what depends on the weights alone is computed at load, what depends on the picture alone at encode; a
 //! decode runs the transformer and the enlargement, nothing else.
 
+use super::cpu;
 use super::keys::{EncoderKind, looks_like_sam, recognise, refuse_surplus};
 use super::mask_decoder::MaskDecoder;
 use super::preprocess::prepare_view;
@@ -17,6 +18,7 @@ use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
 };
 use crate::inference::weights::Weights;
+use crate::kernels::Cpu;
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub(crate) struct Sam {
 enum ImageEncoder {
     Vit(VitEncoder),
     TinyVit(TinyVitEncoder),
+    /// On the kernels.
+    TinyVitOnCpu(cpu::TinyVitEncoder),
 }
 
 impl ImageEncoder {
@@ -44,6 +48,10 @@ impl ImageEncoder {
         match self {
             Self::Vit(encoder) => encoder.encode(view, control),
             Self::TinyVit(encoder) => encoder.encode(view, control),
+            Self::TinyVitOnCpu(encoder) => {
+                let cells = encoder.grid() * encoder.grid();
+                Ok(Tensor::from_vec(encoder.encode(view, control)?, (cells, tiny_vit::OUTPUTS), &Device::Cpu)?)
+            }
         }
     }
 }
@@ -83,7 +91,11 @@ impl Sam {
             }
             EncoderKind::TinyVit => {
                 let side = tiny_vit::INPUT_SIDE;
-                let encoder = ImageEncoder::TinyVit(TinyVitEncoder::load(&weights, side)?);
+                let encoder = if compute.uses_kernels() {
+                    ImageEncoder::TinyVitOnCpu(cpu::TinyVitEncoder::load(&weights, side, Cpu::new())?)
+                } else {
+                    ImageEncoder::TinyVit(TinyVitEncoder::load(&weights, side)?)
+                };
                 ("mobile-sam".to_owned(), "MobileSAM".to_owned(), encoder, side / tiny_vit::CELL, side)
             }
         };

@@ -13,23 +13,23 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
 /// What differs between TinyViT's four stages.
-struct Stage {
-    dim: usize,
-    depth: usize,
+pub(super) struct Stage {
+    pub(super) dim: usize,
+    pub(super) depth: usize,
     /// 0 for the convolutional stage.
-    heads: usize,
-    window: usize,
+    pub(super) heads: usize,
+    pub(super) window: usize,
 }
 
 /// TinyViT-5M, the only one that MobileSAM uses.
-const STAGES: [Stage; 4] = [
+pub(super) const STAGES: [Stage; 4] = [
     Stage { dim: 64, depth: 2, heads: 0, window: 0 },
     Stage { dim: 128, depth: 2, heads: 4, window: 7 },
     Stage { dim: 160, depth: 6, heads: 5, window: 14 },
     Stage { dim: 320, depth: 2, heads: 10, window: 7 },
 ];
 /// Hidden channels a channel, in the convolutional blocks and in the two-layer parts.
-const EXPANSION: usize = 4;
+pub(super) const EXPANSION: usize = 4;
 /// Channels of the embedding.
 pub(super) const OUTPUTS: usize = 256;
 /// Pixels a side of the square input. The weights do not tell it; MobileSAM was trained at this one.
@@ -275,11 +275,16 @@ impl AttentionBlock {
 /// places: `[heads, window^2, window^2]`.
 fn bias_by_distance(table: &Tensor, window: usize) -> Result<Tensor> {
     let count = window * window;
-    let index = (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).map(|(from, to)| {
+    let index = Tensor::from_iter(pairs_by_distance(window).map(|entry| entry as u32), table.device())?;
+    table.index_select(&index, 1)?.reshape(((), count, count))
+}
+
+/// The entry of such a table for every pair of places of a window, in reading order.
+pub(super) fn pairs_by_distance(window: usize) -> impl Iterator<Item = usize> {
+    let count = window * window;
+    (0..count).flat_map(move |from| (0..count).map(move |to| (from, to))).map(move |(from, to)| {
         let down = (from / window).abs_diff(to / window);
         let right = (from % window).abs_diff(to % window);
-        (down * window + right) as u32
-    });
-    let index = Tensor::from_iter(index, table.device())?;
-    table.index_select(&index, 1)?.reshape(((), count, count))
+        down * window + right
+    })
 }
