@@ -8,7 +8,6 @@ mod embedding_file;
 pub mod fake;
 mod mask_prompt;
 mod ops;
-#[expect(dead_code, reason = "the models come next")]
 mod packed_layers;
 pub mod predictor;
 mod sam;

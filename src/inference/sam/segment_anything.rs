@@ -3,6 +3,7 @@
 //! Invariant: what depends on the weights alone is computed at load, what depends on the picture alone at encode; a
 //! decode runs the transformer and the enlargement, nothing else.
 
+use super::cpu;
 use super::keys::{EncoderKind, looks_like_sam, recognise, refuse_surplus};
 use super::mask_decoder::MaskDecoder;
 use super::preprocess::prepare_view;
@@ -17,6 +18,7 @@ use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
 };
 use crate::inference::weights::Weights;
+use crate::kernels::Cpu;
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub(crate) struct Sam {
 }
 
 enum ImageEncoder {
+    /// On the kernels, with the cells a side of what it gives.
+    VitOnCpu(cpu::VitEncoder, usize),
     Vit(VitEncoder),
     TinyVit(TinyVitEncoder),
 }
@@ -42,6 +46,10 @@ enum ImageEncoder {
 impl ImageEncoder {
     fn encode(&self, view: &PreparedView, control: &EncodeControl<'_>) -> Result<Tensor, InferenceError> {
         match self {
+            Self::VitOnCpu(encoder, grid) => {
+                let rows = encoder.encode(view, control)?;
+                Ok(Tensor::from_vec(rows, (grid * grid, DIM), &Device::Cpu)?)
+            }
             Self::Vit(encoder) => encoder.encode(view, control),
             Self::TinyVit(encoder) => encoder.encode(view, control),
         }
@@ -79,7 +87,12 @@ impl Sam {
                 }
                 let (family, name) = vit_family(&config);
                 let (grid, side) = (config.grid, config.input_side());
-                (family, name, ImageEncoder::Vit(VitEncoder::load(&weights, config)?), grid, side)
+                let encoder = if compute.uses_kernels() {
+                    ImageEncoder::VitOnCpu(cpu::VitEncoder::load(&weights, config, Cpu::new())?, grid)
+                } else {
+                    ImageEncoder::Vit(VitEncoder::load(&weights, config)?)
+                };
+                (family, name, encoder, grid, side)
             }
             EncoderKind::TinyVit => {
                 let side = tiny_vit::INPUT_SIDE;
