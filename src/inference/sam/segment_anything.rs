@@ -38,7 +38,7 @@ pub(crate) struct Sam {
 
 enum ImageEncoder {
     /// On the kernels, with the cells a side of what it gives.
-    VitOnCpu(cpu::VitEncoder, usize),
+    VitOnCpu(Box<cpu::VitEncoder>, usize),
     Vit(VitEncoder),
     TinyVit(TinyVitEncoder),
 }
@@ -88,7 +88,7 @@ impl Sam {
                 let (family, name) = vit_family(&config);
                 let (grid, side) = (config.grid, config.input_side());
                 let encoder = if compute.uses_kernels() {
-                    ImageEncoder::VitOnCpu(cpu::VitEncoder::load(&weights, config, Cpu::new())?, grid)
+                    ImageEncoder::VitOnCpu(Box::new(cpu::VitEncoder::load(&weights, config, Cpu::new())?), grid)
                 } else {
                     ImageEncoder::Vit(VitEncoder::load(&weights, config)?)
                 };

@@ -4,7 +4,7 @@
 //! a time, and weights are held in packed form alone.
 
 use super::Neck;
-use crate::inference::packed_layers::PackedLayers;
+use crate::inference::packed_layers::{PackedLayers, TwoLayers};
 use crate::inference::sam::layers::SAM_EPSILON;
 use crate::inference::sam::preprocess::sam_planes;
 use crate::inference::sam::vit::VitConfig;
@@ -14,9 +14,6 @@ use crate::kernels::{
     Activation, Aligned, Attention, Cpu, Groups, Heads, LayerNorm, Linear, Packed, Positions, Rows, RowsMut, Start,
     layout,
 };
-
-/// Tokens whose hidden channels exist at a time: 12 MB in ViT-B, which the last cache holds.
-const ROWS_AT_ONCE: usize = 1024;
 
 /// The encoder with its weights.
 pub(in crate::inference::sam) struct VitEncoder {
@@ -117,8 +114,7 @@ struct Block {
     attention: Attention,
     project: Linear,
     norm2: LayerNorm,
-    widen: Linear,
-    narrow: Linear,
+    mlp: TwoLayers,
 }
 
 impl Block {
@@ -139,14 +135,16 @@ impl Block {
             attention: Attention::new(isa, Heads::parts_first(heads, depth), positions),
             project: linear("attn.proj", dim, dim, Activation::None)?,
             norm2: norm("norm2")?,
-            widen: linear("mlp.lin1", dim, hidden, Activation::Gelu)?,
-            narrow: linear("mlp.lin2", hidden, dim, Activation::None)?,
+            mlp: TwoLayers {
+                first: linear("mlp.lin1", dim, hidden, Activation::Gelu)?,
+                second: linear("mlp.lin2", hidden, dim, Activation::None)?,
+            },
         })
     }
 
     /// Adds to `x`, `[tokens, dim]`.
     fn forward(&self, cpu: &Cpu, groups: &Groups, x: &mut [f32]) {
-        let (pool, dim, hidden) = (cpu.pool, self.norm1.channels(), self.widen.weights().columns());
+        let (pool, dim) = (cpu.pool, self.norm1.channels());
         let tokens = x.len() / dim;
         let mut normed = cpu.arena.take(tokens * dim);
         self.norm1.run(pool, tokens, Rows::dense(x, dim), RowsMut::dense(&mut normed, dim));
@@ -157,11 +155,6 @@ impl Block {
         drop(qkv);
         self.project.run(pool, tokens, Rows::dense(&normed, dim), Start::Output, RowsMut::dense(x, dim));
         self.norm2.run(pool, tokens, Rows::dense(x, dim), RowsMut::dense(&mut normed, dim));
-        let mut wide = cpu.arena.take(ROWS_AT_ONCE.min(tokens) * hidden);
-        for (x, normed) in x.chunks_mut(ROWS_AT_ONCE * dim).zip(normed.chunks(ROWS_AT_ONCE * dim)) {
-            let rows = x.len() / dim;
-            self.widen.run(pool, rows, Rows::dense(normed, dim), Start::Zero, RowsMut::dense(&mut wide, hidden));
-            self.narrow.run(pool, rows, Rows::dense(&wide, hidden), Start::Output, RowsMut::dense(x, dim));
-        }
+        self.mlp.add_to(cpu, &normed, RowsMut::dense(x, dim));
     }
 }
