@@ -3,6 +3,7 @@
 mod allocator;
 pub mod bench;
 pub mod catalog;
+pub mod clip;
 mod device;
 mod embedding_file;
 pub mod fake;

@@ -50,6 +50,26 @@ fn transpose(pool: &Pool, from: &[f32], height: usize, to: &mut [f32]) {
     });
 }
 
+/// The square patches of square planes `[channels, side, side]` as rows `[patches, channels * patch * patch]`: patches in
+/// reading order, values in the order of a convolution's kernel. A whole number of patches fills a side.
+pub fn patch_rows(pool: &Pool, planes: &[f32], channels: usize, side: usize, patch: usize, rows: &mut [f32]) {
+    assert!(patch > 0 && side.is_multiple_of(patch), "patches of {patch} pixels in {side}");
+    assert_eq!((planes.len(), rows.len()), (channels * side * side, planes.len()));
+    let across = side / patch;
+    let line = channels * patch * side;
+    let rows = Shared::new(rows);
+    pool.run(across, &|top| {
+        // SAFETY: each task has its own row of patches.
+        let part = unsafe { rows.part(top * line, line) };
+        let pieces = part.chunks_exact_mut(patch);
+        let places = (0..across).flat_map(|left| (0..channels * patch).map(move |line| (left, line)));
+        for (to, (left, line)) in pieces.zip(places) {
+            let from = (line / patch * side + top * patch + line % patch) * side + left * patch;
+            to.copy_from_slice(&planes[from..from + patch]);
+        }
+    });
+}
+
 /// A map `[height, width, channels]` with `rim` pixels of zeros on each side:
 /// `[height + 2 rim, width + 2 rim, channels]`.
 pub fn with_rim(pool: &Pool, map: &[f32], width: usize, channels: usize, rim: usize, padded: &mut [f32]) {
@@ -90,6 +110,21 @@ mod tests {
             }
             planes_from_rows(Pool::global(), &rows, channels, &mut back);
             assert_eq!(back, planes);
+        }
+    }
+
+    #[test]
+    fn patches_keep_the_order_of_a_kernel() {
+        let (channels, side, patch) = (3, 12, 4);
+        let planes = noise(channels * side * side, 1);
+        let mut rows = vec![0.0; planes.len()];
+        patch_rows(Pool::global(), &planes, channels, side, patch, &mut rows);
+        for (index, value) in rows.into_iter().enumerate() {
+            let (at, x) = (index / patch, index % patch);
+            let (at, y) = (at / patch, at % patch);
+            let (tile, channel) = (at / channels, at % channels);
+            let (top, left) = (tile / (side / patch) * patch, tile % (side / patch) * patch);
+            assert_eq!(value, planes[(channel * side + top + y) * side + left + x]);
         }
     }
 

@@ -10,14 +10,14 @@ use candle_core::{D, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
 /// Epsilon of PyTorch's `LayerNorm` where SAM does not say otherwise.
-pub(super) const DEFAULT_EPSILON: f64 = 1e-5;
+pub(in crate::inference) const DEFAULT_EPSILON: f64 = 1e-5;
 /// Epsilon of the norms in SAM's image encoder and of all its channel norms (`LayerNorm2d`).
 pub(super) const SAM_EPSILON: f64 = 1e-6;
 /// Attention scores held at a time. Small enough for a core's share of the last cache, big enough for whole products.
 const SCORE_BYTES: usize = 16 << 20;
 
 /// A linear layer `name.weight [outputs, inputs]`, `name.bias [outputs]`.
-pub(super) fn linear(
+pub(in crate::inference) fn linear(
     weights: &Weights,
     name: &str,
     inputs: usize,
@@ -29,7 +29,7 @@ pub(super) fn linear(
 }
 
 /// A layer norm over the last axis, `name.weight` and `name.bias` `[size]`.
-pub(super) fn layer_norm(
+pub(in crate::inference) fn layer_norm(
     weights: &Weights,
     name: &str,
     size: usize,

@@ -3,10 +3,10 @@
 mod batch_norm;
 mod cpu;
 mod keys;
-mod layers;
+pub(super) mod layers;
 mod mask_decoder;
 #[cfg(test)]
-mod parity;
+pub(super) mod parity;
 pub(super) mod preprocess;
 mod prompt_encoder;
 mod segment_anything;

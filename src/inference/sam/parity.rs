@@ -3,7 +3,7 @@
 //! The golden file holds samples of big tensors; the steps here are those of `tests/golden/make_sam_golden.py`.
 
 #[path = "../../../tests/headless/counter_weights.rs"]
-mod counter_weights;
+pub(in crate::inference) mod counter_weights;
 
 use super::cpu;
 use super::mask_decoder::MaskDecoder;
@@ -55,6 +55,21 @@ fn vit_blocks_match_upstream() {
     let tokens = input("block input", 400, 32);
     compare(&golden, "block.windowed", &encoder.block(0, &tokens), 1, BLOCK);
     compare(&golden, "block.global", &encoder.block(1, &tokens), 1, BLOCK);
+    for on_cpu in vits_on_cpu(&weights) {
+        for (index, name) in [(0, "block.windowed"), (1, "block.global")] {
+            let mut rows = unit("block input", 400 * 32);
+            on_cpu.forward_block(index, &mut rows);
+            assert_close(name, &rows, &golden.floats(name).1, BLOCK);
+        }
+    }
+}
+
+/// The encoder on the kernels of each instruction set.
+fn vits_on_cpu(weights: &Weights) -> impl Iterator<Item = cpu::VitEncoder> {
+    Isa::all().into_iter().map(|isa| {
+        let cpu = Cpu { isa, ..Cpu::new() };
+        cpu::VitEncoder::load(weights, VitConfig::from_shapes(weights).unwrap(), cpu).unwrap()
+    })
 }
 
 #[test]
@@ -66,7 +81,15 @@ fn the_whole_vit_encoder_matches_upstream_from_pixels() {
         let rgb = picture(width, height);
         let view = prepare_view(&rgb, width, height, PixelRect::of_size(width, height), 320).unwrap();
         let embedding = encoder.encode(&view, &EncodeControl::default()).unwrap();
-        compare(&golden, &format!("{width}x{height}.embedding"), &embedding.t().unwrap(), 9, WHOLE);
+        let name = format!("{width}x{height}.embedding");
+        compare(&golden, &name, &embedding.t().unwrap(), 9, WHOLE);
+        let plain = embedding.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for on_cpu in vits_on_cpu(&weights) {
+            let rows = on_cpu.encode(&view, &EncodeControl::default()).unwrap();
+            assert_close(&name, &rows, &plain, WHOLE);
+            let rows = Tensor::from_vec(rows, (400, 256), &Device::Cpu).unwrap();
+            compare(&golden, &name, &rows.t().unwrap(), 9, WHOLE);
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Sam {
 }
 
 enum ImageEncoder {
+    /// On the kernels, with the cells a side of what it gives.
+    VitOnCpu(Box<cpu::VitEncoder>, usize),
     Vit(VitEncoder),
     TinyVit(TinyVitEncoder),
     /// On the kernels.
@@ -46,6 +48,10 @@ enum ImageEncoder {
 impl ImageEncoder {
     fn encode(&self, view: &PreparedView, control: &EncodeControl<'_>) -> Result<Tensor, InferenceError> {
         match self {
+            Self::VitOnCpu(encoder, grid) => {
+                let rows = encoder.encode(view, control)?;
+                Ok(Tensor::from_vec(rows, (grid * grid, DIM), &Device::Cpu)?)
+            }
             Self::Vit(encoder) => encoder.encode(view, control),
             Self::TinyVit(encoder) => encoder.encode(view, control),
             Self::TinyVitOnCpu(encoder) => {
@@ -87,7 +93,12 @@ impl Sam {
                 }
                 let (family, name) = vit_family(&config);
                 let (grid, side) = (config.grid, config.input_side());
-                (family, name, ImageEncoder::Vit(VitEncoder::load(&weights, config)?), grid, side)
+                let encoder = if compute.uses_kernels() {
+                    ImageEncoder::VitOnCpu(Box::new(cpu::VitEncoder::load(&weights, config, Cpu::new())?), grid)
+                } else {
+                    ImageEncoder::Vit(VitEncoder::load(&weights, config)?)
+                };
+                (family, name, encoder, grid, side)
             }
             EncoderKind::TinyVit => {
                 let side = tiny_vit::INPUT_SIDE;

@@ -5,6 +5,8 @@
 
 mod neck;
 mod tiny_vit;
+mod vit;
 
 pub(super) use neck::Neck;
 pub(super) use tiny_vit::TinyVitEncoder;
+pub(super) use vit::VitEncoder;
