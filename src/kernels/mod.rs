@@ -10,7 +10,9 @@
 #![expect(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers must have constant bounds to be unrolled")]
 
+mod block;
 pub mod convolution;
+pub mod cross_attention;
 pub mod depthwise;
 pub mod isa;
 pub mod layout;
@@ -18,6 +20,7 @@ pub mod math;
 pub mod memory;
 pub mod norm;
 pub mod packed;
+pub mod picture_pass;
 pub mod pool;
 pub mod product;
 mod simd;
@@ -26,12 +29,14 @@ pub(crate) mod testing;
 mod tile;
 
 pub use convolution::Convolution;
+pub use cross_attention::{FewTokens, Heads};
 pub use depthwise::Depthwise;
 pub use isa::Isa;
 pub use math::Activation;
 pub use memory::{Aligned, Arena, Buffer};
 pub use norm::LayerNorm;
 pub use packed::Packed;
+pub use picture_pass::{HeadsIn, HeadsOut, Meeting, PicturePass, look};
 pub use pool::Pool;
 pub use product::{Linear, Rows, RowsMut, Start};
 
