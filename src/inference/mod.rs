@@ -7,9 +7,8 @@ mod device;
 mod embedding_file;
 pub mod fake;
 mod mask_prompt;
-#[expect(dead_code, reason = "the models come next")]
-mod packed_layers;
 mod ops;
+mod packed_layers;
 pub mod predictor;
 mod sam;
 pub mod segmenter;

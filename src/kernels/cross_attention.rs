@@ -51,6 +51,11 @@ impl Heads {
         Self { isa, count, depth }
     }
 
+    /// Channels of a head.
+    pub fn depth(self) -> usize {
+        self.depth
+    }
+
     /// Channels of all heads.
     pub fn inner(self) -> usize {
         self.count * self.depth

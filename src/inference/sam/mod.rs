@@ -1,6 +1,8 @@
 //! Promptable segmenters of SAM's kind: an image encoder once a view, then points, boxes and masks decoded lightly.
 
 mod batch_norm;
+mod cpu;
+mod decoder;
 mod keys;
 mod layers;
 mod mask_decoder;

@@ -72,20 +72,32 @@ impl PromptEncoder {
 
     /// The position of every cell's centre, `[grid * grid, DIM]`.
     pub(super) fn cell_positions(&self) -> Result<Tensor> {
+        Tensor::from_vec(self.cell_position_values(), (self.grid * self.grid, DIM), &self.device)
+    }
+
+    /// The same as plain numbers.
+    pub(super) fn cell_position_values(&self) -> Vec<f32> {
         let side = self.grid;
         let mut values = Vec::with_capacity(side * side * DIM);
         for cell in 0..side * side {
             let centre = |index: usize| (index as f32 + 0.5) / side as f32;
             self.encode_position(centre(cell % side), centre(cell / side), &mut values);
         }
-        Tensor::from_vec(values, (side * side, DIM), &self.device)
+        values
     }
 
-    /// Tokens of points and box corners, `[n, DIM]`, or `None` without any. Where points come without a box a token that
-    /// says "not a point" is appended, as upstream does.
+    /// Tokens of points and box corners, `[n, DIM]`, or `None` without any.
     pub(super) fn tokens(&self, points: &[LabeledPoint]) -> Result<Option<Tensor>> {
+        let values = self.token_values(points);
+        let count = values.len() / DIM;
+        if count == 0 { Ok(None) } else { Tensor::from_vec(values, (count, DIM), &self.device).map(Some) }
+    }
+
+    /// The same as plain numbers, none without any point. Where points come without a box a token that says "not a point"
+    /// is appended, as upstream does.
+    pub(super) fn token_values(&self, points: &[LabeledPoint]) -> Vec<f32> {
         if points.is_empty() {
-            return Ok(None);
+            return Vec::new();
         }
         let mut values = Vec::with_capacity((points.len() + 1) * DIM);
         let side = self.input_side as f32;
@@ -105,8 +117,7 @@ impl PromptEncoder {
         if !box_given {
             values.extend_from_slice(&self.not_a_point);
         }
-        let count = values.len() / DIM;
-        Tensor::from_vec(values, (count, DIM), &self.device).map(Some)
+        values
     }
 
     /// The map of a mask, `[grid * grid, DIM]`, from its logits `[4 * grid, 4 * grid]`.

@@ -3,12 +3,11 @@
 //! Invariant: what depends on the weights alone is computed at load, what depends on the picture alone at encode; a
 //! decode runs the transformer and the enlargement, nothing else.
 
+use super::decoder::{Decoder, Picture};
 use super::keys::{EncoderKind, looks_like_sam, recognise, refuse_surplus};
-use super::mask_decoder::MaskDecoder;
 use super::preprocess::prepare_view;
 use super::prompt_encoder::{DIM, PromptEncoder};
 use super::tiny_vit::{self, TinyVitEncoder};
-use super::two_way::PictureSide;
 use super::vit::{VitConfig, VitEncoder};
 use crate::geometry::PixelRect;
 use crate::inference::device::ComputeDevice;
@@ -28,7 +27,7 @@ pub(crate) struct Sam {
     info: SegmenterInfo,
     encoder: ImageEncoder,
     prompt_encoder: PromptEncoder,
-    decoder: MaskDecoder,
+    decoder: Decoder,
     /// Cells a side of the embedding.
     grid: usize,
     device: Device,
@@ -53,7 +52,7 @@ struct SamEmbedding {
     /// The encoder's answer as rows, `[grid * grid, DIM]`.
     image: Tensor,
     /// The decoder's first look at it where no mask is given.
-    without_mask: PictureSide,
+    without_mask: Picture,
 }
 
 impl Sam {
@@ -88,7 +87,7 @@ impl Sam {
             }
         };
         let prompt_encoder = PromptEncoder::load(&weights, grid, input_side)?;
-        let decoder = MaskDecoder::load(&weights, prompt_encoder.cell_positions()?, grid)?;
+        let decoder = Decoder::load(&weights, &prompt_encoder, grid, compute)?;
         refuse_surplus(&weights)?;
         let file = weights.source().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
@@ -116,7 +115,7 @@ impl Sam {
 
     /// An embedding from the encoder's rows, `[grid * grid, DIM]`.
     fn embedding(&self, image: Tensor) -> Result<Embedding, InferenceError> {
-        let without_mask = self.decoder.picture_side(image.broadcast_add(&self.prompt_encoder.no_mask)?)?;
+        let without_mask = self.decoder.picture(image.broadcast_add(&self.prompt_encoder.no_mask)?)?;
         let byte_size = image.elem_count() * size_of::<f32>() + without_mask.byte_size();
         let tensors = Arc::new(SamEmbedding { image, without_mask });
         Ok(Embedding { model_id: self.info.id.clone(), tensors, byte_size })
@@ -176,19 +175,17 @@ impl Segmenter for Sam {
         let with_mask = match &query.previous {
             Some(logits) => {
                 let map = self.prompt_encoder.mask_map(logits)?;
-                Some(self.decoder.picture_side((&own.image + map)?)?)
+                Some(self.decoder.picture((&own.image + map)?)?)
             }
             None => None,
         };
-        let tokens = self.prompt_encoder.tokens(&query.points)?;
         let picture = with_mask.as_ref().unwrap_or(&own.without_mask);
-        let decoded = self.decoder.decode(picture, tokens.as_ref(), query.multimask)?;
-        let masks = decoded.predicted_iou.into_iter().enumerate().map(|(index, predicted_iou)| {
-            let low_res = decoded.low_res.get(index)?.flatten_all()?.to_vec1::<f32>()?;
+        let masks = self.decoder.decode(picture, &self.prompt_encoder, query)?;
+        let masks = masks.into_iter().map(|(low_res, predicted_iou)| {
             if !predicted_iou.is_finite() || low_res.iter().any(|logit| !logit.is_finite()) {
                 return Err(self.not_a_number());
             }
-            Ok(MaskOutput { low_res: low_res.into(), predicted_iou })
+            Ok(MaskOutput { low_res, predicted_iou })
         });
         masks.collect()
     }
