@@ -6,7 +6,8 @@ use super::{cpu, two_way};
 use crate::inference::device::ComputeDevice;
 use crate::inference::segmenter::{DecodeQuery, InferenceError, LowResLogits};
 use crate::inference::weights::Weights;
-use candle_core::Tensor;
+use crate::kernels::Pool;
+use candle_core::{Storage, Tensor};
 
 /// The mask decoder with its weights.
 pub(super) enum Decoder {
@@ -48,7 +49,7 @@ impl Decoder {
         })
     }
 
-    /// `rows` is embedding plus mask map, `[cells, DIM]`.
+    /// `rows` is the embedding plus what stands for no mask, `[cells, DIM]`.
     ///
     /// # Errors
     /// A failure of the computation.
@@ -59,29 +60,63 @@ impl Decoder {
         })
     }
 
-    /// Low-res logits and predicted IoU of each mask: three candidates, or the single answer.
+    /// Low-res logits and predicted IoU of each mask: three candidates, or the single answer. `image` is the embedding
+    /// `[cells, DIM]`, `picture` what was made of it.
     ///
     /// # Errors
-    /// A failure of the computation.
+    /// A mask prompt of another size, or a failure of the computation.
     pub(super) fn decode(
         &self,
+        image: &Tensor,
         picture: &Picture,
         prompts: &PromptEncoder,
         query: &DecodeQuery,
     ) -> Result<Vec<(LowResLogits, f32)>, InferenceError> {
         match (self, picture) {
             (Self::Kernels(decoder), Picture::Kernels(picture)) => {
-                let masks = decoder.decode(picture, &prompts.token_values(&query.points), query.multimask);
+                let tokens = prompts.token_values(&query.points);
+                let masks = match &query.previous {
+                    Some(logits) => {
+                        let mask = prompts.mask_cells(logits)?;
+                        with_values(image, |image| decoder.decode_with_mask(image, &mask, &tokens, query.multimask))?
+                    }
+                    None => decoder.decode(picture, &tokens, query.multimask),
+                };
                 Ok(masks.into_iter().map(|mask| (mask.low_res, mask.predicted_iou)).collect())
             }
             (Self::Candle(decoder), Picture::Candle(picture)) => {
+                let with_mask = match &query.previous {
+                    Some(logits) => Some(decoder.picture_side((image + prompts.mask_map(logits)?)?)?),
+                    None => None,
+                };
                 let tokens = prompts.tokens(&query.points)?;
+                let picture = with_mask.as_ref().unwrap_or(picture);
                 let DecodedMasks { low_res, predicted_iou } =
                     decoder.decode(picture, tokens.as_ref(), query.multimask)?;
                 let mask = |(index, iou)| Ok((low_res.get(index)?.flatten_all()?.to_vec1::<f32>()?.into(), iou));
                 predicted_iou.into_iter().enumerate().map(mask).collect()
             }
             _ => unreachable!("a model makes its own pictures"),
+        }
+    }
+
+    /// The threads that may decode several prompts at once, a prompt each, where that is quicker.
+    pub(super) fn pool(&self) -> Option<&'static Pool> {
+        match self {
+            Self::Kernels(decoder) => Some(decoder.pool()),
+            Self::Candle(_) => None,
+        }
+    }
+}
+
+/// The numbers of a contiguous tensor on the CPU, in place.
+fn with_values<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R, InferenceError> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(values), Some((start, end))) => Ok(read(&values.as_slice::<f32>()?[start..end])),
+        _ => {
+            drop(storage);
+            Ok(read(&tensor.flatten_all()?.to_vec1::<f32>()?))
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The golden file holds samples of big tensors; the steps here are those of `tests/golden/make_sam_golden.py`.
 
 #[path = "../../../tests/headless/counter_weights.rs"]
-mod counter_weights;
+pub(super) mod counter_weights;
 
 use super::cpu;
 use super::mask_decoder::MaskDecoder;

@@ -13,7 +13,7 @@ use std::f32::consts::TAU;
 /// Channels of every token and of every cell of the embedding.
 pub(super) const DIM: usize = 256;
 /// Channels between the mask's convolutions.
-const MASK_CHANNELS: [usize; 2] = [4, 16];
+pub(super) const MASK_CHANNELS: [usize; 2] = [4, 16];
 
 /// The prompt encoder with its weights.
 pub(super) struct PromptEncoder {
@@ -125,6 +125,15 @@ impl PromptEncoder {
     /// # Errors
     /// Another number of logits.
     pub(super) fn mask_map(&self, logits: &[f32]) -> std::result::Result<Tensor, InferenceError> {
+        let rows = Tensor::from_vec(self.mask_cells(logits)?, (logits.len() / 4, 4), &self.device)?;
+        Ok(self.mask.forward(&rows)?)
+    }
+
+    /// A mask's logits `[4 * grid, 4 * grid]` cell by cell, and in a cell quarter by quarter.
+    ///
+    /// # Errors
+    /// Another number of logits.
+    pub(super) fn mask_cells(&self, logits: &[f32]) -> std::result::Result<Vec<f32>, InferenceError> {
         let side = 4 * self.grid;
         if logits.len() != side * side {
             return Err(InferenceError::Prompt(format!(
@@ -142,8 +151,7 @@ impl PromptEncoder {
                 cells.push(logits[(y0 + y) * side + x0 + x]);
             }
         }
-        let rows = Tensor::from_vec(cells, (logits.len() / 4, 4), &self.device)?;
-        Ok(self.mask.forward(&rows)?)
+        Ok(cells)
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Source: segment_anything/modeling/mask_decoder.py.
 
-use super::two_way::{PictureSide, STRIDE, TwoWayTransformer};
+use super::mask_prompt::MaskPrompt;
+use super::two_way::{KVQ, Picture, PictureSide, STRIDE, TwoWayTransformer};
 use crate::inference::packed_layers::PackedLayers;
 use crate::inference::sam::layers::SAM_EPSILON;
 use crate::inference::sam::prompt_encoder::DIM;
 use crate::inference::segmenter::{InferenceError, LowResLogits};
 use crate::inference::weights::Weights;
-use crate::kernels::{Activation, Cpu, Enlarge, Linear, Rows, RowsMut, Start};
+use crate::kernels::{Activation, Cpu, Enlarge, Linear, Pool, Rows, RowsMut, Start};
 
 /// Mask tokens: the single answer, then three candidates.
 const MASKS: usize = 4;
@@ -44,6 +45,7 @@ impl ThreeLayers {
 pub(in crate::inference::sam) struct MaskDecoder {
     /// The quality token, then the mask tokens: `[1 + MASKS, DIM]`.
     output_tokens: Vec<f32>,
+    mask_prompt: MaskPrompt,
     transformer: TwoWayTransformer,
     enlarge: Enlarge,
     mask_weights: Vec<ThreeLayers>,
@@ -60,7 +62,7 @@ pub(in crate::inference::sam) struct DecodedMask {
 }
 
 impl MaskDecoder {
-    /// Reads `mask_decoder.*`; `positions` `[cells, DIM]` are those of the cells of the `grid x grid` embedding.
+    /// Reads `mask_decoder.*` and the prompt encoder's layers for masks; `positions` `[cells, DIM]` are those of the cells of the `grid x grid` embedding.
     ///
     /// # Errors
     /// A missing or misshapen tensor.
@@ -95,6 +97,7 @@ impl MaskDecoder {
             output_tokens,
             mask_weights: mask_weights.collect::<Result<_, _>>()?,
             quality: ThreeLayers::load(&layers, &name("iou_prediction_head"), MASKS)?,
+            mask_prompt: MaskPrompt::load(&layers)?,
             transformer: TwoWayTransformer::load(layers, positions)?,
             enlarge,
             grid,
@@ -102,19 +105,45 @@ impl MaskDecoder {
         })
     }
 
-    /// What depends on the picture (and on a mask prompt) only; `rows` is embedding plus mask map, `[cells, DIM]`.
+    /// What depends on the picture only; `rows` is the embedding plus what stands for no mask, `[cells, DIM]`.
     pub(in crate::inference::sam) fn picture_side(&self, rows: Vec<f32>) -> PictureSide {
         self.transformer.picture_side(rows)
     }
 
-    /// Decodes prompt tokens `[n, DIM]` (perhaps none) on a picture: three candidates if `multimask`, else the single
-    /// answer.
+    /// Decodes prompt tokens `[n, DIM]` (perhaps none) on a picture without a mask prompt: three candidates if
+    /// `multimask`, else the single answer.
     pub(in crate::inference::sam) fn decode(
         &self,
         picture: &PictureSide,
         prompt: &[f32],
         multimask: bool,
     ) -> Vec<DecodedMask> {
+        self.decode_picture(picture.borrow(), prompt, multimask)
+    }
+
+    /// The same with a mask prompt: `image` is the embedding `[cells, DIM]`, `mask` the mask's logits in the order of
+    /// `PromptEncoder::mask_cells`.
+    pub(in crate::inference::sam) fn decode_with_mask(
+        &self,
+        image: &[f32],
+        mask: &[f32],
+        prompt: &[f32],
+        multimask: bool,
+    ) -> Vec<DecodedMask> {
+        let cpu = &self.cpu;
+        let mut rows = cpu.arena.take(image.len());
+        self.mask_prompt.add(cpu, image, mask, &mut rows);
+        let mut kvq = cpu.arena.take(image.len() / DIM * KVQ);
+        self.transformer.project_picture(&rows, &mut kvq);
+        self.decode_picture(Picture { rows: &rows, kvq: &kvq }, prompt, multimask)
+    }
+
+    /// The threads that compute.
+    pub(in crate::inference::sam) fn pool(&self) -> &'static Pool {
+        self.cpu.pool
+    }
+
+    fn decode_picture(&self, picture: Picture<'_>, prompt: &[f32], multimask: bool) -> Vec<DecodedMask> {
         let cpu = &self.cpu;
         let tokens = [&self.output_tokens, prompt].concat();
         let (tokens, rows) = self.transformer.forward(&tokens, picture);

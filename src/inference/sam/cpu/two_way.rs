@@ -24,14 +24,11 @@ const INNER: usize = DIM / 2;
 /// From one row of the picture to the next: not a power of two, so that rows do not share their places in a cache.
 pub(super) const STRIDE: usize = DIM + 16;
 /// Keys, values and queries of a cell.
-const KVQ: usize = 3 * INNER;
+pub(super) const KVQ: usize = 3 * INNER;
 
 /// The picture as the first block sees it: all of the block's work that no token takes part in.
-#[derive(Clone)]
 pub(in crate::inference::sam) struct PictureSide {
-    /// `[cells, DIM]`.
     rows: Vec<f32>,
-    /// Keys and values for the tokens, then queries of the picture: `[cells, 3, INNER]`, interleaved.
     kvq: Vec<f32>,
 }
 
@@ -41,8 +38,23 @@ impl PictureSide {
         (self.rows.len() + self.kvq.len()) * size_of::<f32>()
     }
 
-    fn part(&self, index: usize) -> Rows<'_> {
-        Rows::dense(&self.kvq, KVQ).from_column(index * INNER)
+    pub(super) fn borrow(&self) -> Picture<'_> {
+        Picture { rows: &self.rows, kvq: &self.kvq }
+    }
+}
+
+/// The arrays of a [`PictureSide`].
+#[derive(Clone, Copy)]
+pub(super) struct Picture<'a> {
+    /// `[cells, DIM]`.
+    pub(super) rows: &'a [f32],
+    /// Keys and values for the tokens, then queries of the picture: `[cells, 3, INNER]`, interleaved.
+    pub(super) kvq: &'a [f32],
+}
+
+impl<'a> Picture<'a> {
+    fn part(self, index: usize) -> Rows<'a> {
+        Rows::dense(self.kvq, KVQ).from_column(index * INNER)
     }
 }
 
@@ -225,17 +237,21 @@ impl TwoWayTransformer {
 
     /// What the first block needs of the picture, whose rows are `[cells, DIM]`.
     pub(super) fn picture_side(&self, rows: Vec<f32>) -> PictureSide {
-        let cells = rows.len() / DIM;
-        let mut kvq = vec![0.0; cells * KVQ];
-        let constant = Start::Other(Rows::dense(&self.kvq_constant, KVQ));
-        let out = RowsMut::dense(&mut kvq, KVQ);
-        self.kvq.run(self.cpu.pool, cells, Rows::dense(&rows, DIM), constant, out);
+        let mut kvq = vec![0.0; rows.len() / DIM * KVQ];
+        self.project_picture(&rows, &mut kvq);
         PictureSide { rows, kvq }
+    }
+
+    /// Fills [`Picture::kvq`].
+    pub(super) fn project_picture(&self, rows: &[f32], kvq: &mut [f32]) {
+        let constant = Start::Other(Rows::dense(&self.kvq_constant, KVQ));
+        let out = RowsMut::dense(kvq, KVQ);
+        self.kvq.run(self.cpu.pool, rows.len() / DIM, Rows::dense(rows, DIM), constant, out);
     }
 
     /// Tokens `[n, DIM]` and picture rows (every [`STRIDE`]) after all blocks; `prompt` are the tokens before, which are
     /// also their positions.
-    pub(super) fn forward(&self, prompt: &[f32], picture: &PictureSide) -> (Buffer, Buffer) {
+    pub(super) fn forward(&self, prompt: &[f32], picture: Picture<'_>) -> (Buffer, Buffer) {
         let (cpu, heads) = (&self.cpu, self.heads);
         let tokens = &mut Tokens::new(cpu, prompt, self.self_heads);
         let cells = picture.rows.len() / DIM;
@@ -261,7 +277,7 @@ impl TwoWayTransformer {
             norm: &self.picture_norms[0],
             looks: self.second_look.meet(heads, &query, count),
         };
-        let before = Some(Rows::dense(&picture.rows, DIM));
+        let before = Some(Rows::dense(picture.rows, DIM));
         let mixtures = pass.run(cpu, cells, before, RowsMut { values: &mut rows, stride: STRIDE });
         self.second_look.value.run(cpu, count, &mixtures, &mut seen);
         tokens.think(second, &seen);
