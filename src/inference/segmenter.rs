@@ -234,6 +234,18 @@ pub trait Segmenter: Send + Sync {
     /// An embedding of another model, [`InferenceError::NotANumber`], or a failure of the computation.
     fn decode(&self, embedding: &Embedding, query: &DecodeQuery) -> Result<Vec<MaskOutput>, InferenceError>;
 
+    /// [`Segmenter::decode`] for several prompts on one embedding, in their order; models that can share work override it.
+    ///
+    /// # Errors
+    /// As [`Segmenter::decode`], the first of them.
+    fn decode_many(
+        &self,
+        embedding: &Embedding,
+        queries: &[DecodeQuery],
+    ) -> Result<Vec<Vec<MaskOutput>>, InferenceError> {
+        queries.iter().map(|query| self.decode(embedding, query)).collect()
+    }
+
     /// The embedding as bytes for the disk (f16 arrays with their shapes).
     ///
     /// # Errors

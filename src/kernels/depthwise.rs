@@ -89,6 +89,24 @@ impl Depthwise {
         });
     }
 
+    /// Row `row` of the result by itself, on this thread, with stride 1: `map` `[height, width, channels]` to `out`
+    /// `[width, channels]`.
+    pub fn run_row(&self, map: &[f32], height: usize, row: usize, out: &mut [f32]) {
+        let line = out.len();
+        assert!(self.stride == 1 && row < height && line.is_multiple_of(self.channels));
+        assert_eq!(map.len(), height * line);
+        let rim = self.kernel / 2;
+        let mut rows = [std::ptr::null(); MAX_KERNEL];
+        for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {
+            if (rim..height + rim).contains(&(row + tap)) {
+                *pointer = map[(row + tap - rim) * line..].as_ptr();
+            }
+        }
+        let wide = line / self.channels;
+        // SAFETY: each row holds `wide` pixels, and so does `out`.
+        unsafe { self.run_line(Line { rows, wide, first: -(rim as isize), to: out.as_mut_ptr(), count: wide }) };
+    }
+
     /// One row of the result, or a part of it.
     ///
     /// # Safety

@@ -186,17 +186,13 @@ impl Bench {
 
 /// Refuses an arithmetic that would not be what computes.
 fn check_precision(compute: &ComputeDevice, precision: Precision) -> Result<(), InferenceError> {
-    let ours = compute.device.is_cpu() && compute.engine == Engine::Ours;
-    match precision {
-        Precision::F32 => Ok(()),
-        Precision::Bf16 if ours => {
-            Err(InferenceError::Prompt("no model of this build computes in bf16 yet; leave --precision out".to_owned()))
-        }
-        Precision::Bf16 => Err(InferenceError::Prompt(format!(
-            "candle's kernels compute in f32 only ({}), and bf16 was asked for; leave --precision out",
-            compute.description
-        ))),
+    if compute.precision == precision {
+        return Ok(());
     }
+    Err(InferenceError::Prompt(format!(
+        "bf16 was asked for, and {} has no products of such numbers in this engine; leave --precision out",
+        compute.description
+    )))
 }
 
 /// The value below which a share of the sorted values lies, between neighbours by proportion.

@@ -105,7 +105,7 @@ impl SparkSegmenter {
     ) -> Result<Self, InferenceError> {
         let side = config.input_side as usize;
         let network = if compute.uses_kernels() {
-            Engine::Kernels(Box::new(CpuNetwork::load(weights, &config, side)?))
+            Engine::Kernels(Box::new(CpuNetwork::load(weights, &config, side, compute.kernels())?))
         } else {
             Engine::Candle(Box::new(Network::load(weights, &config, side)?))
         };

@@ -7,26 +7,27 @@ use super::super::config::WIDTH;
 use super::super::neck::{HALF_CHANNELS, QUARTER_CHANNELS};
 use crate::kernels::layout::{planes_from_rows, rows_from_planes};
 use crate::kernels::maps::round_to_f16;
-use crate::kernels::{Aligned, Cpu};
+use crate::kernels::{Buffer, Cpu};
 
+/// Buffers of the model's arena: an embedding that is dropped leaves its memory to the next.
 pub(in super::super) struct Features {
     /// `[cells, 128]`, cells row by row.
-    pub(super) embed: Aligned,
+    pub(super) embed: Buffer,
     /// `[cells, 4, 32]`.
-    pub(super) quarter: Aligned,
+    pub(super) quarter: Buffer,
     /// `[cells, 4, 4, 16]`.
-    pub(super) half: Aligned,
+    pub(super) half: Buffer,
     /// Cells a side.
     side: usize,
 }
 
 impl Features {
-    pub(super) fn empty(side: usize) -> Self {
+    pub(super) fn empty(cpu: &Cpu, side: usize) -> Self {
         let cells = side * side;
         Self {
-            embed: Aligned::zeros(cells * WIDTH),
-            quarter: Aligned::zeros(cells * 4 * QUARTER_CHANNELS),
-            half: Aligned::zeros(cells * 16 * HALF_CHANNELS),
+            embed: cpu.arena.take(cells * WIDTH),
+            quarter: cpu.arena.take(cells * 4 * QUARTER_CHANNELS),
+            half: cpu.arena.take(cells * 16 * HALF_CHANNELS),
             side,
         }
     }
@@ -75,7 +76,7 @@ impl Features {
 
     /// The inverse of [`Features::planes`].
     pub(in super::super) fn from_planes(cpu: &Cpu, side: usize, [embed, quarter, half]: [&[f32]; 3]) -> Self {
-        let mut features = Self::empty(side);
+        let mut features = Self::empty(cpu, side);
         rows_from_planes(cpu.pool, embed, WIDTH, &mut features.embed);
         let rows = |planes: &[f32], channels: usize| {
             let mut rows = vec![0.0; planes.len()];
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn planes_and_back_are_the_same() {
         let cpu = Cpu::new();
-        let mut features = Features::empty(4);
+        let mut features = Features::empty(&cpu, 4);
         for (index, value) in features.embed.iter_mut().enumerate() {
             *value = index as f32;
         }

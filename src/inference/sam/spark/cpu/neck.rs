@@ -65,7 +65,7 @@ impl Neck {
         self.smooth_depthwise.run(cpu, &fine, side, side, &mut filtered);
         let (cells, x) = (side * side, Rows::dense(&filtered, WIDTH));
         self.smooth_pointwise.run(cpu.pool, cells, x, Start::Output, RowsMut::dense(&mut fine, WIDTH));
-        let mut features = Features::empty(side);
+        let mut features = Features::empty(cpu, side);
         self.norm.run(cpu.pool, cells, Rows::dense(&fine, WIDTH), RowsMut::dense(&mut features.embed, WIDTH));
         let thin = |linear: &Linear, tap: usize, channels: usize| {
             let Map { values, side } = &taps[tap];
