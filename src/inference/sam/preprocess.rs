@@ -5,6 +5,8 @@
 
 use crate::geometry::PixelRect;
 use crate::inference::segmenter::{InferenceError, PreparedView, ViewFrame};
+use crate::kernels::Pool;
+use crate::kernels::pool::run_parts;
 use crate::raster::resize_rgb;
 
 /// Size of the content when a view is scaled so that its long side is `input_side`: (width, height), halves up, at
@@ -54,22 +56,20 @@ pub(crate) fn prepare_view(
 ///
 /// # Shapes
 /// `pixels` `[input_side, input_side, 3]`.
-pub(crate) fn normalise_pixels(view: &PreparedView, mean: [f32; 3], std: [f32; 3], pixels: &mut [f32]) {
+pub(crate) fn normalise_pixels(pool: &Pool, view: &PreparedView, mean: [f32; 3], std: [f32; 3], pixels: &mut [f32]) {
     let side = view.frame.input_side as usize;
     let width = view.frame.content_width as usize;
     let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| normalised_values(mean[channel], std[channel]));
-    let mut content = view.rgb.chunks_exact(width * 3);
-    for row in pixels.chunks_exact_mut(side * 3) {
-        let Some(rgb) = content.next() else {
-            row.fill(0.0);
-            continue;
+    run_parts(pool, side, [(pixels, side * 3)], &|index, [row]| {
+        let Some(rgb) = view.rgb.chunks_exact(width * 3).nth(index) else {
+            return row.fill(0.0);
         };
         let (inside, outside) = row.split_at_mut(width * 3);
         for (pixel, rgb) in inside.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
             *pixel = std::array::from_fn(|channel| tables[channel][usize::from(rgb[channel])]);
         }
         outside.fill(0.0);
-    }
+    });
 }
 
 /// What each of the 256 values of a channel becomes: the same arithmetic as the reference, once a value.

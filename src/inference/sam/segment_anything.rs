@@ -15,10 +15,11 @@ use crate::inference::device::ComputeDevice;
 use crate::inference::embedding_file;
 use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
+    decode_side_by_side,
 };
 use crate::inference::weights::Weights;
 use candle_core::{DType, Device, Tensor};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Name of the array in a stored embedding.
 const STORED_ARRAY: &str = "image_embedding";
@@ -212,14 +213,10 @@ impl Segmenter for Sam {
         embedding: &Embedding,
         queries: &[DecodeQuery],
     ) -> Result<Vec<Vec<MaskOutput>>, InferenceError> {
-        let Some(pool) = self.decoder.pool() else {
-            return queries.iter().map(|query| self.decode(embedding, query)).collect();
-        };
-        let answers: Vec<OnceLock<_>> = queries.iter().map(|_| OnceLock::new()).collect();
-        pool.run(queries.len(), &|index| {
-            answers[index].get_or_init(|| self.decode(embedding, &queries[index]));
-        });
-        answers.into_iter().map(|answer| answer.into_inner().expect("the pool runs every task")).collect()
+        match self.decoder.pool() {
+            Some(pool) => decode_side_by_side(self, pool, embedding, queries),
+            None => queries.iter().map(|query| self.decode(embedding, query)).collect(),
+        }
     }
 
     fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError> {

@@ -74,8 +74,8 @@ impl Neck {
             linear.run(cpu.pool, side * side, x, Start::Zero, RowsMut::dense(&mut map, channels));
             map
         };
-        features.set_quarter(&thin(&self.quarter, 1, QUARTER_CHANNELS));
-        features.set_half(&thin(&self.half, 0, HALF_CHANNELS));
+        features.set_quarter(cpu, &thin(&self.quarter, 1, QUARTER_CHANNELS));
+        features.set_half(cpu, &thin(&self.half, 0, HALF_CHANNELS));
         features
     }
 }
