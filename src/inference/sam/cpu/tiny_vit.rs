@@ -7,7 +7,7 @@ use super::Neck;
 use crate::inference::packed_layers::PackedLayers;
 use crate::inference::sam::batch_norm::folded;
 use crate::inference::sam::layers::DEFAULT_EPSILON;
-use crate::inference::sam::preprocess::SamPixels;
+use crate::inference::sam::preprocess::sam_pixels;
 use crate::inference::sam::tiny_vit::{CELL, EXPANSION, OUTPUTS, STAGES, Stage, pairs_by_distance};
 use crate::inference::segmenter::{EncodeControl, InferenceError, PreparedView};
 use crate::inference::weights::Weights;
@@ -106,7 +106,7 @@ impl TinyVitEncoder {
         view: &PreparedView,
         control: &EncodeControl<'_>,
     ) -> Result<Vec<f32>, InferenceError> {
-        let pixels = SamPixels::new(view);
+        let pixels = sam_pixels(view);
         self.encode_pixels(&|row, to| pixels.write_row(row, to), control)
     }
 
