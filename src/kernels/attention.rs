@@ -463,6 +463,7 @@ impl Product {
                     rows,
                     taps: &[0],
                     depth,
+                    pairs: false,
                     panel,
                     bias: std::ptr::null(),
                     start: if to.start.is_null() { to.start } else { to.start.add(row * to.stride) },
