@@ -328,8 +328,13 @@ impl AttentionBlock {
         self.attention.run(cpu, Rows::dense(&qkv, 3 * dim), &self.groups, Some(&self.padding), attended);
         drop(qkv);
         self.project.run(cpu.pool, pixels, Rows::dense(&y, dim), Start::Output, RowsMut::dense(&mut x, dim));
-        self.local.run(cpu, &x, self.side, self.side, &mut y);
-        cpu.pool.run_chunks(&mut y, ROWS_A_TASK * dim, &|_, part| {
+        // Whole rows of the map, for the depthwise convolution; its result goes on while it is in the cache.
+        let line = self.side * dim;
+        cpu.pool.run_chunks(&mut y, ROWS_A_TASK.div_ceil(self.side) * line, &|task, part| {
+            let first = task * ROWS_A_TASK.div_ceil(self.side);
+            for (row, to) in part.chunks_exact_mut(line).enumerate() {
+                self.local.run_row(&x, self.side, self.side, first + row, to);
+            }
             let rows = part.len() / dim;
             let mut wide = cpu.arena.take(rows * hidden);
             project_normed(&self.mlp_norm, &self.widen, part, &mut cpu.arena.take(rows * dim), &mut wide);
