@@ -166,9 +166,9 @@ class Contender:
         return [times for times, disturbed in self.turns if disturbed <= DISTURBED]
 
     def median(self):
-        """Of the quiet turns where there are enough of them, else of all; `None` after a failure."""
-        quiet = self.quiet()
-        chosen = quiet if len(quiet) >= ENOUGH else [times for times, _ in self.turns]
+        """Of the quiet turns, or of the least disturbed where these are too few; `None` after a failure."""
+        calmest = [times for times, _ in sorted(self.turns, key=lambda turn: turn[1])]
+        chosen = calmest[: max(ENOUGH, len(self.quiet()))]
         return statistics.median(sum(chosen, [])) if chosen and not self.failure else None
 
     def is_doubtful(self):

@@ -3,6 +3,7 @@
 //! Invariant: no silent fallback. A build for CUDA or Metal that ends up on the CPU says so in the description that the
 //! status bar and `--json` show.
 
+use crate::kernels::{Cpu, Isa};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +49,21 @@ impl ComputeDevice {
     }
 
     /// The CPU with these kernels and this arithmetic.
+    ///
+    /// Where bf16 was asked for and the machine or the engine has no products of such numbers, the arithmetic is f32, and
+    /// [`ComputeDevice::precision`] says so.
     pub fn cpu_with(engine: Engine, precision: Precision) -> Self {
-        Self { device: Device::Cpu, engine, precision, description: cpu_description() }
+        let has_bf16 = engine == Engine::Ours && Cpu::with_bf16().is_some();
+        let precision = if has_bf16 { precision } else { Precision::F32 };
+        Self { device: Device::Cpu, engine, precision, description: cpu_description(engine, precision) }
+    }
+
+    /// What this program's own kernels compute with.
+    pub fn kernels(&self) -> Cpu {
+        match self.precision {
+            Precision::F32 => Cpu::new(),
+            Precision::Bf16 => Cpu::with_bf16().unwrap_or_default(),
+        }
     }
 
     /// Whether models compute with this program's own kernels.
@@ -88,10 +102,15 @@ impl ComputeDevice {
 }
 
 /// `CPU (2 threads, AVX-512)`: what the matrix products will use.
-fn cpu_description() -> String {
+fn cpu_description(engine: Engine, precision: Precision) -> String {
     let threads = candle_core::utils::get_num_threads();
     let plural = if threads == 1 { "" } else { "s" };
-    format!("CPU ({threads} thread{plural}, {})", instruction_set())
+    let set = match engine {
+        Engine::Ours => Isa::best().name(),
+        Engine::Candle => instruction_set(),
+    };
+    let precision = if precision == Precision::Bf16 { ", bf16" } else { "" };
+    format!("CPU ({threads} thread{plural}, {set}{precision})")
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -5,11 +5,12 @@
 //! `input_side`, the rest padded right and bottom).
 
 use crate::geometry::{ImagePoint, PixelRect};
+use crate::kernels::Pool;
 use crate::raster::{LogitField, interpolate_bilinear};
 use std::any::Any;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Why a model could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -234,6 +235,18 @@ pub trait Segmenter: Send + Sync {
     /// An embedding of another model, [`InferenceError::NotANumber`], or a failure of the computation.
     fn decode(&self, embedding: &Embedding, query: &DecodeQuery) -> Result<Vec<MaskOutput>, InferenceError>;
 
+    /// [`Segmenter::decode`] for several prompts on one embedding, in their order; models that can share work override it.
+    ///
+    /// # Errors
+    /// As [`Segmenter::decode`], the first of them.
+    fn decode_many(
+        &self,
+        embedding: &Embedding,
+        queries: &[DecodeQuery],
+    ) -> Result<Vec<Vec<MaskOutput>>, InferenceError> {
+        queries.iter().map(|query| self.decode(embedding, query)).collect()
+    }
+
     /// The embedding as bytes for the disk (f16 arrays with their shapes).
     ///
     /// # Errors
@@ -245,6 +258,24 @@ pub trait Segmenter: Send + Sync {
     /// # Errors
     /// [`InferenceError::StoredEmbedding`] for bytes of another model, shape or length.
     fn restore_embedding(&self, bytes: &[u8]) -> Result<Embedding, InferenceError>;
+}
+
+/// [`Segmenter::decode_many`] with a prompt a thread, for models that run on the kernels' threads: each prompt is computed
+/// by one thread from beginning to end, which wastes none of them on waiting for the others.
+///
+/// # Errors
+/// The first of the prompts' errors.
+pub(crate) fn decode_side_by_side(
+    segmenter: &dyn Segmenter,
+    pool: &Pool,
+    embedding: &Embedding,
+    queries: &[DecodeQuery],
+) -> Result<Vec<Vec<MaskOutput>>, InferenceError> {
+    let answers: Vec<OnceLock<_>> = queries.iter().map(|_| OnceLock::new()).collect();
+    pool.run(queries.len(), &|index| {
+        answers[index].get_or_init(|| segmenter.decode(embedding, &queries[index]));
+    });
+    answers.into_iter().map(|answer| answer.into_inner().expect("the pool runs every task")).collect()
 }
 
 /// Low-res logits as a field over the view, by SAM's official postprocessing: bilinear to the input size, crop the

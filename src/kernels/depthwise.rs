@@ -73,30 +73,38 @@ impl Depthwise {
         let (out_height, out_width) = self.out_size(height, width);
         assert_eq!(map.len(), height * width * channels);
         assert_eq!(out.len(), out_height * out_width * channels);
-        let line = out_width * channels;
         let out = Shared::new(out);
+        let rim = self.kernel / 2;
         cpu.pool.run(out_height, &|row| {
-            // SAFETY: each task writes its own row of the result.
-            self.run_row(map, height, width, row, unsafe { out.part(row * line, line) });
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {
+                let y = row * self.stride + tap;
+                if (rim..height + rim).contains(&y) {
+                    *pointer = map[(y - rim) * width * channels..].as_ptr();
+                }
+            }
+            let to = out.at(row * out_width * channels);
+            // SAFETY: each row holds `width` pixels, and each task writes its own row of the result.
+            unsafe { self.run_line(Line { rows, wide: width, first: -(rim as isize), to, count: out_width }) };
         });
     }
 
-    /// Row `row` of the result, `[out width, channels]`, on this thread.
-    pub fn run_row(&self, map: &[f32], height: usize, width: usize, row: usize, out: &mut [f32]) {
-        let (channels, rim) = (self.channels, self.kernel / 2);
-        let (out_height, out_width) = self.out_size(height, width);
-        assert_eq!((map.len(), out.len()), (height * width * channels, out_width * channels));
-        assert!(row < out_height, "row {row} of {out_height}");
+    /// Row `row` of the result by itself, on this thread, with stride 1: `map` `[height, width, channels]` to `out`
+    /// `[width, channels]`.
+    pub fn run_row(&self, map: &[f32], height: usize, row: usize, out: &mut [f32]) {
+        let line = out.len();
+        assert!(self.stride == 1 && row < height && line.is_multiple_of(self.channels));
+        assert_eq!(map.len(), height * line);
+        let rim = self.kernel / 2;
         let mut rows = [std::ptr::null(); MAX_KERNEL];
         for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {
-            let y = row * self.stride + tap;
-            if (rim..height + rim).contains(&y) {
-                *pointer = map[(y - rim) * width * channels..].as_ptr();
+            if (rim..height + rim).contains(&(row + tap)) {
+                *pointer = map[(row + tap - rim) * line..].as_ptr();
             }
         }
-        let line = Line { rows, wide: width, first: -(rim as isize), to: out.as_mut_ptr(), count: out_width };
-        // SAFETY: each row holds `width` pixels, and `out` one row of the result.
-        unsafe { self.run_line(line) };
+        let wide = line / self.channels;
+        // SAFETY: each row holds `wide` pixels, and so does `out`.
+        unsafe { self.run_line(Line { rows, wide, first: -(rim as isize), to: out.as_mut_ptr(), count: wide }) };
     }
 
     /// One row of the result, or a part of it.

@@ -105,6 +105,16 @@ impl Isa {
         all.into_iter().map(Self).collect()
     }
 
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self.word() {
+            "neon" => "NEON",
+            "avx2" => "AVX2",
+            "avx512" | "avx512bf16" => "AVX-512",
+            other => other,
+        }
+    }
+
     /// `portable`, `neon`, `avx2`, `avx512` or `avx512bf16`.
     pub fn word(self) -> &'static str {
         match self.0 {

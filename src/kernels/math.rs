@@ -92,6 +92,17 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The least and the largest value, if holding within these is all that it does.
+    #[inline(always)]
+    pub(super) fn limits(self) -> Option<(f32, f32)> {
+        match self {
+            Self::None => Some((f32::NEG_INFINITY, f32::INFINITY)),
+            Self::Relu => Some((0.0, f32::INFINITY)),
+            Self::Relu6 => Some((0.0, 6.0)),
+            Self::Gelu | Self::QuickGelu => None,
+        }
+    }
+
     /// On some vectors, the match standing outside the loop.
     ///
     /// # Safety

@@ -13,8 +13,11 @@
 pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
+mod block;
 pub mod convolution;
+pub mod cross_attention;
 pub mod depthwise;
+pub mod enlarge;
 pub mod few_tokens;
 pub mod inverted_residual;
 pub mod isa;
@@ -25,6 +28,7 @@ pub mod memory;
 pub mod norm;
 pub mod packed;
 pub mod patches;
+pub mod picture_pass;
 pub mod pool;
 pub mod product;
 mod simd;
@@ -34,7 +38,9 @@ mod tile;
 
 pub use attention::{Attention, Groups, Heads, Positions};
 pub use convolution::Convolution;
+pub use cross_attention::{CrossHeads, FewTokens};
 pub use depthwise::Depthwise;
+pub use enlarge::Enlarge;
 pub use inverted_residual::InvertedResidual;
 pub use isa::Isa;
 pub use math::Activation;
@@ -42,6 +48,7 @@ pub use memory::{Aligned, Arena, Buffer};
 pub use norm::LayerNorm;
 pub use packed::Packed;
 pub use patches::Patches;
+pub use picture_pass::{HeadsIn, HeadsOut, Meeting, PicturePass, look};
 pub use pool::Pool;
 pub use product::{Linear, Rows, RowsMut, Start};
 

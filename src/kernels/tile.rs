@@ -118,7 +118,7 @@ impl Tile<'_> {
         unsafe {
             if self.columns == VECTORS * S::LANES {
                 self.sum_full::<S, ROWS, VECTORS>(self.bias, self.start, self.start_stride, self.out, self.out_stride);
-                if self.activation != Activation::None {
+                if self.activation.limits().is_none() {
                     finish::<S>(self.activation, self.out, self.out_stride, ROWS, self.columns);
                 }
                 return;
@@ -136,7 +136,7 @@ impl Tile<'_> {
                 }
             }
             self.sum_full::<S, ROWS, VECTORS>(std::ptr::null(), values, width, values, width);
-            if self.activation != Activation::None {
+            if self.activation.limits().is_none() {
                 finish::<S>(self.activation, values, width, ROWS, self.columns);
             }
             for r in 0..ROWS {
@@ -199,6 +199,14 @@ impl Tile<'_> {
                         }
                     }
                     panel = panel.add(VECTORS * S::LANES);
+                }
+            }
+            if let Some((low, high)) = self.activation.limits().filter(|_| self.activation != Activation::None) {
+                let (low, high) = (S::splat(low), S::splat(high));
+                for r in 0..ROWS {
+                    for v in 0..VECTORS {
+                        sums[r][v] = S::min(high, S::max(low, sums[r][v]));
+                    }
                 }
             }
             for r in 0..ROWS {

@@ -25,7 +25,7 @@ const fn row(name: &'static str, model: Model, task: Task, repeat: u32) -> Row {
 }
 
 /// All that can be timed. SAM's decoder is the same whatever encodes, so its rows load the smallest SAM.
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     row("spark-sam-encoder", Model::SparkSam, Task::Encode, 20),
     row("spark-sam-decoder", Model::SparkSam, Task::Decode { prompts: 1 }, 20),
     row("spark-sam-decoder-64", Model::SparkSam, Task::Decode { prompts: 64 }, 3),
@@ -33,6 +33,8 @@ const ROWS: [Row; 7] = [
     row("sam-b-encoder", Model::SamVitB, Task::Encode, 3),
     row("sam-decoder", Model::MobileSam, Task::Decode { prompts: 1 }, 20),
     row("sam-decoder-64", Model::MobileSam, Task::Decode { prompts: 64 }, 3),
+    row("clip-b32-image", Model::ClipB32, Task::EmbedImages { count: 1 }, 20),
+    row("clip-b32-image-16", Model::ClipB32, Task::EmbedImages { count: 16 }, 5),
 ];
 
 /// The names of all that can be timed.
@@ -186,17 +188,13 @@ impl Bench {
 
 /// Refuses an arithmetic that would not be what computes.
 fn check_precision(compute: &ComputeDevice, precision: Precision) -> Result<(), InferenceError> {
-    let ours = compute.device.is_cpu() && compute.engine == Engine::Ours;
-    match precision {
-        Precision::F32 => Ok(()),
-        Precision::Bf16 if ours => {
-            Err(InferenceError::Prompt("no model of this build computes in bf16 yet; leave --precision out".to_owned()))
-        }
-        Precision::Bf16 => Err(InferenceError::Prompt(format!(
-            "candle's kernels compute in f32 only ({}), and bf16 was asked for; leave --precision out",
-            compute.description
-        ))),
+    if compute.precision == precision {
+        return Ok(());
     }
+    Err(InferenceError::Prompt(format!(
+        "bf16 was asked for, and {} has no products of such numbers in this engine; leave --precision out",
+        compute.description
+    )))
 }
 
 /// The value below which a share of the sorted values lies, between neighbours by proportion.

@@ -3,8 +3,11 @@
 //! Invariant: inputs never depend on the engine or the precision, so that all do the same work.
 
 use crate::geometry::PixelRect;
+use crate::inference::clip::ClipImageTower;
 use crate::inference::device::ComputeDevice;
-use crate::inference::random_weights::{Shapes, TINY_VIT_5M, VIT_B, mobile_sam, random_weights, sam_vit};
+use crate::inference::random_weights::{
+    Shapes, TINY_VIT_5M, VIT_B, clip_vit_b32_image, mobile_sam, random_weights, sam_vit,
+};
 use crate::inference::sam::Sam;
 use crate::inference::sam::spark::{BUILT_IN_WEIGHTS, SparkSegmenter};
 use crate::inference::segmenter::{
@@ -25,6 +28,8 @@ pub(super) enum Model {
     MobileSam,
     /// SAM with its smallest ViT.
     SamVitB,
+    /// CLIP's image tower, ViT-B/32.
+    ClipB32,
 }
 
 /// What is asked of a model.
@@ -32,8 +37,10 @@ pub(super) enum Model {
 pub(super) enum Task {
     /// A view's resized pixels to its embedding.
     Encode,
-    /// That many prompts of one point each, answered one after the other on one embedding: three masks each.
+    /// That many prompts of one point each, answered on one embedding in one call: three masks each.
     Decode { prompts: usize },
+    /// The features of that many pictures, in one call.
+    EmbedImages { count: usize },
 }
 
 /// A loaded model. Another kind of model is another [`Loaded`].
@@ -44,12 +51,18 @@ pub(super) struct Subject {
 
 enum Loaded {
     Segmenter { segmenter: Box<dyn Segmenter>, view: PreparedView, embedding: Option<Embedding> },
+    ImageTower { tower: Box<ClipImageTower>, planes: Vec<f32> },
 }
 
 impl Subject {
     /// Loads a model with the weights in the program, or with random ones where there are none or if they are wished.
     pub(super) fn open(model: Model, random: bool, compute: &ComputeDevice) -> Result<Self, InferenceError> {
         let segmenter: Box<dyn Segmenter> = match model {
+            Model::ClipB32 => {
+                let weights = random_weights("CLIP ViT-B/32", clip_vit_b32_image(), &compute.device);
+                let tower = Box::new(ClipImageTower::from_weights(&weights, compute)?);
+                return Ok(Self { model, loaded: Loaded::ImageTower { tower, planes: Vec::new() } });
+            }
             Model::SparkSam if random => {
                 let weights = random_weights("spark-sam", built_in_shapes()?, &compute.device);
                 Box::new(SparkSegmenter::of_built_in_plan(&weights, compute)?)
@@ -78,6 +91,13 @@ impl Subject {
                     *embedding = Some(segmenter.encode(view, &EncodeControl::default())?);
                 }
             }
+            Loaded::ImageTower { tower, planes } => {
+                if let Task::EmbedImages { count } = task {
+                    let side = tower.config().input_side();
+                    let needed = count * 3 * side * side;
+                    planes.extend((planes.len()..needed).map(|i| (i * 37 % 255) as f32 / 127.5 - 1.0));
+                }
+            }
         }
         Ok(())
     }
@@ -93,11 +113,16 @@ impl Subject {
                 let Some(embedding) = embedding else {
                     return Err(InferenceError::Prompt("the picture is not encoded yet".to_owned()));
                 };
-                for point in grid(view, prompts) {
-                    let query = DecodeQuery { points: vec![point], previous: None, multimask: true };
-                    segmenter.decode(embedding, &query)?;
-                }
+                let queries: Vec<DecodeQuery> = grid(view, prompts)
+                    .map(|point| DecodeQuery { points: vec![point], previous: None, multimask: true })
+                    .collect();
+                segmenter.decode_many(embedding, &queries)?;
             }
+            (Loaded::ImageTower { tower, planes }, Task::EmbedImages { count }) => {
+                let side = tower.config().input_side();
+                tower.embed(&planes[..count * 3 * side * side], count)?;
+            }
+            _ => return Err(InferenceError::Prompt("this model has no such task".to_owned())),
         }
         Ok(())
     }

@@ -12,7 +12,6 @@ mod tests;
 use super::device::ComputeDevice;
 use super::segmenter::InferenceError;
 use super::weights::Weights;
-use crate::kernels::Cpu;
 pub use config::ClipImageConfig;
 
 /// The image tower with its weights.
@@ -36,7 +35,7 @@ impl ClipImageTower {
     pub fn from_weights(weights: &Weights, compute: &ComputeDevice) -> Result<Self, InferenceError> {
         let config = ClipImageConfig::from_shapes(weights)?;
         let tower = if compute.uses_kernels() {
-            Tower::OnCpu(Box::new(cpu::Tower::load(weights, config.clone(), Cpu::new())?))
+            Tower::OnCpu(Box::new(cpu::Tower::load(weights, config.clone(), compute.kernels())?))
         } else {
             Tower::Plain(plain::Tower::load(weights, config.clone())?)
         };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::inference::device::{Engine, Precision};
 use crate::inference::sam::parity::counter_weights::{Golden, Named, assert_close, counted, safetensors_bytes, unit};
+use crate::kernels::Cpu;
 use crate::kernels::Isa;
 use candle_core::Device;
 

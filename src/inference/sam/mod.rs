@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod cpu;
+mod decoder;
 mod keys;
 pub(super) mod layers;
 mod mask_decoder;

@@ -116,20 +116,30 @@ fn prompt_encoder_and_mask_decoder_match_upstream() {
     compare(&golden, "two_way.keys", &keys, 9, BLOCK);
 
     let image = input("image embedding", 256, 400).t().unwrap().contiguous().unwrap();
-    let picture = decoder.picture_side((image + map).unwrap()).unwrap();
+    let rows = (image + map).unwrap();
+    let picture = decoder.picture_side(rows.clone()).unwrap();
+    let kernels = cpu::MaskDecoder::load(&weights, &prompts.cell_position_values(), 20, Cpu::new()).unwrap();
+    let kernels_picture = kernels.picture_side(rows.flatten_all().unwrap().to_vec1().unwrap());
     let (want_shape, want) = golden.floats("decoder.low_res");
     let want_iou = golden.floats("decoder.iou").1;
     let of_one = want.len() / want_shape[0];
     for (multimask, masks) in [(false, 0..1), (true, 1..4)] {
         let decoded = decoder.decode(&picture, Some(&tokens), multimask).unwrap();
-        let got: Vec<f32> = (0..masks.len())
-            .flat_map(|i| {
-                let rows = decoded.low_res.get(i).unwrap().to_vec2::<f32>().unwrap();
-                rows.into_iter().step_by(3).flat_map(|row| row.into_iter().step_by(3)).collect::<Vec<_>>()
-            })
+        let low_res: Vec<Vec<f32>> = (0..masks.len())
+            .map(|i| decoded.low_res.get(i).unwrap().flatten_all().unwrap().to_vec1().unwrap())
             .collect();
-        assert_close("decoder.low_res", &got, &want[masks.start * of_one..masks.end * of_one], WHOLE);
-        assert_close("decoder.iou", &decoded.predicted_iou, &want_iou[masks], WHOLE);
+        let ours = kernels.decode(&kernels_picture, &prompts.token_values(&points), multimask);
+        let (ours, our_iou): (Vec<_>, Vec<_>) =
+            ours.into_iter().map(|mask| (mask.low_res.to_vec(), mask.predicted_iou)).unzip();
+        for (low_res, iou) in [(low_res, decoded.predicted_iou), (ours, our_iou)] {
+            assert_eq!(low_res.len(), masks.len());
+            let got: Vec<f32> = low_res
+                .iter()
+                .flat_map(|mask| mask.chunks(80).step_by(3).flat_map(|row| row.iter().copied().step_by(3)))
+                .collect();
+            assert_close("decoder.low_res", &got, &want[masks.start * of_one..masks.end * of_one], WHOLE);
+            assert_close("decoder.iou", &iou, &want_iou[masks.clone()], WHOLE);
+        }
     }
 }
 

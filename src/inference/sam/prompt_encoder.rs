@@ -13,7 +13,7 @@ use std::f32::consts::TAU;
 /// Channels of every token and of every cell of the embedding.
 pub(super) const DIM: usize = 256;
 /// Channels between the mask's convolutions.
-const MASK_CHANNELS: [usize; 2] = [4, 16];
+pub(super) const MASK_CHANNELS: [usize; 2] = [4, 16];
 
 /// The prompt encoder with its weights.
 pub(super) struct PromptEncoder {
@@ -72,20 +72,32 @@ impl PromptEncoder {
 
     /// The position of every cell's centre, `[grid * grid, DIM]`.
     pub(super) fn cell_positions(&self) -> Result<Tensor> {
+        Tensor::from_vec(self.cell_position_values(), (self.grid * self.grid, DIM), &self.device)
+    }
+
+    /// The same as plain numbers.
+    pub(super) fn cell_position_values(&self) -> Vec<f32> {
         let side = self.grid;
         let mut values = Vec::with_capacity(side * side * DIM);
         for cell in 0..side * side {
             let centre = |index: usize| (index as f32 + 0.5) / side as f32;
             self.encode_position(centre(cell % side), centre(cell / side), &mut values);
         }
-        Tensor::from_vec(values, (side * side, DIM), &self.device)
+        values
     }
 
-    /// Tokens of points and box corners, `[n, DIM]`, or `None` without any. Where points come without a box a token that
-    /// says "not a point" is appended, as upstream does.
+    /// Tokens of points and box corners, `[n, DIM]`, or `None` without any.
     pub(super) fn tokens(&self, points: &[LabeledPoint]) -> Result<Option<Tensor>> {
+        let values = self.token_values(points);
+        let count = values.len() / DIM;
+        if count == 0 { Ok(None) } else { Tensor::from_vec(values, (count, DIM), &self.device).map(Some) }
+    }
+
+    /// The same as plain numbers, none without any point. Where points come without a box a token that says "not a point"
+    /// is appended, as upstream does.
+    pub(super) fn token_values(&self, points: &[LabeledPoint]) -> Vec<f32> {
         if points.is_empty() {
-            return Ok(None);
+            return Vec::new();
         }
         let mut values = Vec::with_capacity((points.len() + 1) * DIM);
         let side = self.input_side as f32;
@@ -105,8 +117,7 @@ impl PromptEncoder {
         if !box_given {
             values.extend_from_slice(&self.not_a_point);
         }
-        let count = values.len() / DIM;
-        Tensor::from_vec(values, (count, DIM), &self.device).map(Some)
+        values
     }
 
     /// The map of a mask, `[grid * grid, DIM]`, from its logits `[4 * grid, 4 * grid]`.
@@ -114,6 +125,15 @@ impl PromptEncoder {
     /// # Errors
     /// Another number of logits.
     pub(super) fn mask_map(&self, logits: &[f32]) -> std::result::Result<Tensor, InferenceError> {
+        let rows = Tensor::from_vec(self.mask_cells(logits)?, (logits.len() / 4, 4), &self.device)?;
+        Ok(self.mask.forward(&rows)?)
+    }
+
+    /// A mask's logits `[4 * grid, 4 * grid]` cell by cell, and in a cell quarter by quarter.
+    ///
+    /// # Errors
+    /// Another number of logits.
+    pub(super) fn mask_cells(&self, logits: &[f32]) -> std::result::Result<Vec<f32>, InferenceError> {
         let side = 4 * self.grid;
         if logits.len() != side * side {
             return Err(InferenceError::Prompt(format!(
@@ -131,8 +151,7 @@ impl PromptEncoder {
                 cells.push(logits[(y0 + y) * side + x0 + x]);
             }
         }
-        let rows = Tensor::from_vec(cells, (logits.len() / 4, 4), &self.device)?;
-        Ok(self.mask.forward(&rows)?)
+        Ok(cells)
     }
 }
 

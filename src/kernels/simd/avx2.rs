@@ -41,6 +41,23 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(to, v) }
     }
     #[inline(always)]
+    unsafe fn load_repeated<const PERIOD: usize>(from: *const f32) -> Self::V {
+        unsafe {
+            match PERIOD {
+                4 => {
+                    let four = _mm_loadu_ps(from);
+                    _mm256_set_m128(four, four)
+                }
+                _ => Self::load(from),
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
+        debug_assert!(DISTANCE == 4);
+        unsafe { _mm256_permute2f128_ps::<1>(v, v) }
+    }
+    #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self::V {
         unsafe { _mm256_maskload_ps(from, mask(count)) }
     }

@@ -34,6 +34,25 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(to, v) }
     }
     #[inline(always)]
+    unsafe fn load_repeated<const PERIOD: usize>(from: *const f32) -> Self::V {
+        unsafe {
+            match PERIOD {
+                4 => _mm512_broadcast_f32x4(_mm_loadu_ps(from)),
+                8 => _mm512_broadcast_f32x8(_mm256_loadu_ps(from)),
+                _ => Self::load(from),
+            }
+        }
+    }
+    #[inline(always)]
+    unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
+        unsafe {
+            match DISTANCE {
+                4 => _mm512_shuffle_f32x4::<0b10_11_00_01>(v, v),
+                _ => _mm512_shuffle_f32x4::<0b01_00_11_10>(v, v),
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn load_partial(from: *const f32, count: usize) -> Self::V {
         unsafe { _mm512_maskz_loadu_ps(mask(count), from) }
     }

@@ -38,6 +38,19 @@ pub(super) trait Simd: Copy {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
+    /// `PERIOD` values (4, 8 or 16), over and over: lane `i` is value `i % PERIOD`. The first `LANES` where there are more.
+    #[inline(always)]
+    unsafe fn load_repeated<const PERIOD: usize>(from: *const f32) -> Self::V {
+        debug_assert!(PERIOD >= Self::LANES);
+        // SAFETY: the caller's promise; sets with more than four lanes have their own.
+        unsafe { Self::load(from) }
+    }
+    /// Lane `i` gets lane `i ^ DISTANCE`, for distances of 4 and more that are less than `LANES`.
+    #[inline(always)]
+    unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
+        debug_assert!(DISTANCE >= Self::LANES);
+        v
+    }
     /// The first `count <= LANES` lanes; the others are 0.
     unsafe fn load_partial(from: *const f32, count: usize) -> Self::V;
     /// The first `count <= LANES` lanes; what lies behind them is not touched.

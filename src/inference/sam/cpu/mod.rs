@@ -3,10 +3,16 @@
 //!
 //! Invariant: activations are f32 rows, one a token or pixel, in buffers of the model's arena.
 
+mod mask_decoder;
+mod mask_prompt;
 mod neck;
+mod projection;
 mod tiny_vit;
+mod two_way;
 mod vit;
 
+pub(super) use mask_decoder::MaskDecoder;
 pub(super) use neck::Neck;
 pub(super) use tiny_vit::TinyVitEncoder;
+pub(super) use two_way::PictureSide;
 pub(super) use vit::VitEncoder;

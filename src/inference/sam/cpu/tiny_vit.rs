@@ -333,7 +333,7 @@ impl AttentionBlock {
         cpu.pool.run_chunks(&mut y, ROWS_A_TASK.div_ceil(self.side) * line, &|task, part| {
             let first = task * ROWS_A_TASK.div_ceil(self.side);
             for (row, to) in part.chunks_exact_mut(line).enumerate() {
-                self.local.run_row(&x, self.side, self.side, first + row, to);
+                self.local.run_row(&x, self.side, first + row, to);
             }
             let rows = part.len() / dim;
             let mut wide = cpu.arena.take(rows * hidden);

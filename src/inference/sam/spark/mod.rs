@@ -22,6 +22,7 @@ use crate::inference::device::ComputeDevice;
 use crate::inference::embedding_file;
 use crate::inference::segmenter::{
     DecodeQuery, Embedding, EncodeControl, InferenceError, MaskOutput, PreparedView, Segmenter, SegmenterInfo,
+    decode_side_by_side,
 };
 use crate::inference::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -105,7 +106,7 @@ impl SparkSegmenter {
     ) -> Result<Self, InferenceError> {
         let side = config.input_side as usize;
         let network = if compute.uses_kernels() {
-            Engine::Kernels(Box::new(CpuNetwork::load(weights, &config, side)?))
+            Engine::Kernels(Box::new(CpuNetwork::load(weights, &config, side, compute.kernels())?))
         } else {
             Engine::Candle(Box::new(Network::load(weights, &config, side)?))
         };
@@ -178,7 +179,7 @@ impl Segmenter for SparkSegmenter {
             Engine::Kernels(network) => {
                 let side = self.config.input_side as usize;
                 let mut pixels = network.cpu().arena.take(side * side * 3);
-                normalise_pixels(view, mean, std, &mut pixels);
+                normalise_pixels(network.cpu().pool, view, mean, std, &mut pixels);
                 let mut features = network.encode(&pixels, control)?;
                 features.round(network.cpu());
                 return Ok(self.embedding(features));
@@ -207,6 +208,17 @@ impl Segmenter for SparkSegmenter {
             .zip(&iou[wanted])
             .map(|(low_res, &predicted_iou)| MaskOutput { low_res: low_res.into(), predicted_iou })
             .collect())
+    }
+
+    fn decode_many(
+        &self,
+        embedding: &Embedding,
+        queries: &[DecodeQuery],
+    ) -> Result<Vec<Vec<MaskOutput>>, InferenceError> {
+        match &self.network {
+            Engine::Kernels(network) => decode_side_by_side(self, network.cpu().pool, embedding, queries),
+            Engine::Candle(_) => queries.iter().map(|query| self.decode(embedding, query)).collect(),
+        }
     }
 
     fn store_embedding(&self, embedding: &Embedding) -> Result<Vec<u8>, InferenceError> {

@@ -61,6 +61,7 @@ mod tests {
     use super::super::cpu::{self, CpuNetwork};
     use super::*;
     use crate::inference::segmenter::PointLabel;
+    use crate::kernels::Cpu;
     use crate::kernels::layout::rows_from_planes;
     use std::path::Path;
 
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn our_kernels_equal_pytorch_on_the_golden_file() {
         let (weights, config) = built_in();
-        compare_with_golden(&CpuNetwork::load(&weights, &config, SIDE).unwrap());
+        compare_with_golden(&CpuNetwork::load(&weights, &config, SIDE, Cpu::new()).unwrap());
         assert!(weights.unused().is_empty(), "{:?}", weights.unused());
     }
 
@@ -204,8 +205,10 @@ mod tests {
     fn our_kernels_equal_candle_with_many_points() {
         let (weights, config) = built_in();
         let side = 96;
-        let (candle, ours) =
-            (Network::load(&weights, &config, side).unwrap(), CpuNetwork::load(&weights, &config, side).unwrap());
+        let (candle, ours) = (
+            Network::load(&weights, &config, side).unwrap(),
+            CpuNetwork::load(&weights, &config, side, Cpu::new()).unwrap(),
+        );
         let planes = crate::kernels::testing::noise(3 * side * side, 5);
         let control = EncodeControl::default();
         let want = Subject::encode(&candle, planes.clone(), &control).unwrap();
@@ -248,6 +251,6 @@ mod tests {
     fn encoding_reports_every_block_and_stops_on_request() {
         let (weights, config) = built_in();
         reports_every_block_and_stops(&Network::load(&weights, &config, 32).unwrap());
-        reports_every_block_and_stops(&CpuNetwork::load(&weights, &config, 32).unwrap());
+        reports_every_block_and_stops(&CpuNetwork::load(&weights, &config, 32, Cpu::new()).unwrap());
     }
 }

@@ -7,44 +7,40 @@ use super::super::config::WIDTH;
 use super::super::neck::{HALF_CHANNELS, QUARTER_CHANNELS};
 use crate::kernels::layout::{planes_from_rows, rows_from_planes};
 use crate::kernels::maps::round_to_f16;
-use crate::kernels::{Aligned, Cpu};
+use crate::kernels::pool::run_parts;
+use crate::kernels::{Buffer, Cpu};
 
+/// Buffers of the model's arena: an embedding that is dropped leaves its memory to the next.
 pub(in super::super) struct Features {
     /// `[cells, 128]`, cells row by row.
-    pub(super) embed: Aligned,
+    pub(super) embed: Buffer,
     /// `[cells, 4, 32]`.
-    pub(super) quarter: Aligned,
+    pub(super) quarter: Buffer,
     /// `[cells, 4, 4, 16]`.
-    pub(super) half: Aligned,
+    pub(super) half: Buffer,
     /// Cells a side.
     side: usize,
 }
 
 impl Features {
-    pub(super) fn empty(side: usize) -> Self {
+    pub(super) fn empty(cpu: &Cpu, side: usize) -> Self {
         let cells = side * side;
         Self {
-            embed: Aligned::zeros(cells * WIDTH),
-            quarter: Aligned::zeros(cells * 4 * QUARTER_CHANNELS),
-            half: Aligned::zeros(cells * 16 * HALF_CHANNELS),
+            embed: cpu.arena.take(cells * WIDTH),
+            quarter: cpu.arena.take(cells * 4 * QUARTER_CHANNELS),
+            half: cpu.arena.take(cells * 16 * HALF_CHANNELS),
             side,
         }
     }
 
     /// Takes the map at twice the cells, `[2 side, 2 side, 32]`.
-    pub(super) fn set_quarter(&mut self, map: &[f32]) {
-        let side = self.side;
-        for (to, [y, x]) in self.quarter.chunks_exact_mut(QUARTER_CHANNELS).zip(nested_places::<1>(side)) {
-            to.copy_from_slice(&map[(y * 2 * side + x) * QUARTER_CHANNELS..][..QUARTER_CHANNELS]);
-        }
+    pub(super) fn set_quarter(&mut self, cpu: &Cpu, map: &[f32]) {
+        nest::<1>(cpu, map, self.side, QUARTER_CHANNELS, &mut self.quarter);
     }
 
     /// Takes the map at four times the cells, `[4 side, 4 side, 16]`.
-    pub(super) fn set_half(&mut self, map: &[f32]) {
-        let side = self.side;
-        for (to, [y, x]) in self.half.chunks_exact_mut(HALF_CHANNELS).zip(nested_places::<2>(side)) {
-            to.copy_from_slice(&map[(y * 4 * side + x) * HALF_CHANNELS..][..HALF_CHANNELS]);
-        }
+    pub(super) fn set_half(&mut self, cpu: &Cpu, map: &[f32]) {
+        nest::<2>(cpu, map, self.side, HALF_CHANNELS, &mut self.half);
     }
 
     /// Rounds all values to f16, as the disk will.
@@ -75,17 +71,29 @@ impl Features {
 
     /// The inverse of [`Features::planes`].
     pub(in super::super) fn from_planes(cpu: &Cpu, side: usize, [embed, quarter, half]: [&[f32]; 3]) -> Self {
-        let mut features = Self::empty(side);
+        let mut features = Self::empty(cpu, side);
         rows_from_planes(cpu.pool, embed, WIDTH, &mut features.embed);
         let rows = |planes: &[f32], channels: usize| {
             let mut rows = vec![0.0; planes.len()];
             rows_from_planes(cpu.pool, planes, channels, &mut rows);
             rows
         };
-        features.set_quarter(&rows(quarter, QUARTER_CHANNELS));
-        features.set_half(&rows(half, HALF_CHANNELS));
+        features.set_quarter(cpu, &rows(quarter, QUARTER_CHANNELS));
+        features.set_half(cpu, &rows(half, HALF_CHANNELS));
         features
     }
+}
+
+/// A map `2^LEVELS` times the cells' side into the order of [`nested_places`], a row of cells a task.
+fn nest<const LEVELS: u32>(cpu: &Cpu, map: &[f32], side: usize, channels: usize, nested: &mut [f32]) {
+    let times = 1usize << LEVELS;
+    let band = side * times * times * channels;
+    run_parts(cpu.pool, side, [(nested, band)], &|row, [to]| {
+        let map = &map[row * band..][..band];
+        for (to, [y, x]) in to.chunks_exact_mut(channels).zip(nested_places::<LEVELS>(side)) {
+            to.copy_from_slice(&map[(y * times * side + x) * channels..][..channels]);
+        }
+    });
 }
 
 /// Places `[y, x]` of a map `2^LEVELS` times the cells' side, cell by cell, each quartered `LEVELS` times: row before
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn planes_and_back_are_the_same() {
         let cpu = Cpu::new();
-        let mut features = Features::empty(4);
+        let mut features = Features::empty(&cpu, 4);
         for (index, value) in features.embed.iter_mut().enumerate() {
             *value = index as f32;
         }

@@ -16,8 +16,8 @@ use crate::kernels::pool::run_parts;
 use crate::kernels::{Activation, Cpu, Depthwise, LayerNorm, Linear, Packed, Rows, RowsMut, Start};
 use std::ops::Range;
 
-/// Cells around a map that the local filters reach.
-const RIM: usize = 2;
+/// Cells of a side of the local filters.
+const LOCAL_KERNEL: usize = 5;
 
 /// A ConvNeXt-like block that lets neighbours talk after the transformer.
 struct LocalBlock {
@@ -30,7 +30,7 @@ struct LocalBlock {
 impl LocalBlock {
     fn load(layers: &Layers<'_>, cpu: &Cpu, index: usize) -> Result<Self, InferenceError> {
         let name = format!("decoder.local.{index}");
-        let kernel = 2 * RIM + 1;
+        let kernel = LOCAL_KERNEL;
         let (weight, bias) = layers.conv(&format!("{name}.dw"), ConvShape { out: WIDTH, inputs: 1, kernel })?;
         let pointwise = |part: &str, inputs, out, activation| -> Result<Linear, InferenceError> {
             let (weight, bias) = layers.conv(&format!("{name}.{part}"), ConvShape { out, inputs, kernel: 1 })?;
@@ -44,17 +44,15 @@ impl LocalBlock {
         })
     }
 
-    /// Row `row` of the result from a map with its rim: `[side + 4, side + 4, 128]` to `[side, 128]`.
-    fn row(&self, cpu: &Cpu, padded: &[f32], side: usize, row: usize, out: &mut [f32]) {
-        let wide = (side + 2 * RIM) * WIDTH;
-        let rows: [&[f32]; 2 * RIM + 1] = std::array::from_fn(|y| &padded[(row + y) * wide..][..wide]);
+    /// Row `row` of the result: `map` `[side, side, 128]` to `[side, 128]`.
+    fn row(&self, cpu: &Cpu, map: &[f32], side: usize, row: usize, out: &mut [f32]) {
         let mut filtered = cpu.arena.take(side * WIDTH);
-        self.depthwise.run_row(&rows, &mut filtered);
+        self.depthwise.run_row(map, side, row, &mut filtered);
         self.norm.run_in_place(cpu.pool, side, RowsMut::dense(&mut filtered, WIDTH));
         let mut widened = cpu.arena.take(side * 2 * WIDTH);
         let x = Rows::dense(&filtered, WIDTH);
         self.widen.run_here(side, x, Start::Zero, RowsMut::dense(&mut widened, 2 * WIDTH));
-        let itself = Start::Other(Rows::dense(&rows[RIM][RIM * WIDTH..], WIDTH));
+        let itself = Start::Other(Rows::dense(&map[row * side * WIDTH..][..side * WIDTH], WIDTH));
         let x = Rows::dense(&widened, 2 * WIDTH);
         self.narrow.run_here(side, x, itself, RowsMut::dense(out, WIDTH));
     }
@@ -145,36 +143,20 @@ impl MaskDecoder {
         });
         let (tokens, told) = second.after_hearing(cpu, tokens, &prompt, &partials, &question);
 
-        // It hears the second's, speaks to the last look, and gets a rim for the filters.
+        // It hears the second's, and speaks to the last look.
         let question = last.listening.ask(cpu, &sum(&tokens, &prompt));
-        let wide = (side + 2 * RIM) * WIDTH;
-        let mut padded = cpu.arena.take((side + 2 * RIM) * wide);
-        let (rim, inner) = padded.split_at_mut(RIM * wide);
-        let (inner, other_rim) = inner.split_at_mut(side * wide);
-        rim.fill(0.0);
-        other_rim.fill(0.0);
-        let parts = [
-            (&mut image[..], band),
-            (&mut projected[..], side * columns),
-            (&mut partials[..], question.partial_len()),
-            (inner, wide),
-        ];
-        run_parts(cpu.pool, side, parts, &|row, [rows, projected, partial, padded]| {
+        let parts =
+            [(&mut image[..], band), (&mut projected[..], side * columns), (&mut partials[..], question.partial_len())];
+        run_parts(cpu.pool, side, parts, &|row, [rows, projected, partial]| {
             second.listen(cpu, rows, projected, &told);
-            with_rim(rows, padded);
             let fewer = &mut projected[..side * last.listening.columns()];
             last.listening.speak(cpu, rows, row * side, &question, fewer, partial);
         });
         let tokens = last.after_hearing(cpu, tokens, &partials, &question);
 
-        let mut again = cpu.arena.take(padded.len());
-        run_parts(cpu.pool, side + 2 * RIM, [(&mut again[..], wide)], &|row, [to]| {
-            if !(RIM..RIM + side).contains(&row) {
-                return to.fill(0.0);
-            }
-            let mut rows = cpu.arena.take(band);
-            self.local[0].row(cpu, &padded, side, row - RIM, &mut rows);
-            with_rim(&rows, to);
+        let mut mixed = cpu.arena.take(image.len());
+        run_parts(cpu.pool, side, [(&mut mixed[..], band)], &|row, [to]| {
+            self.local[0].row(cpu, &image, side, row, to);
         });
 
         let weights: Vec<f32> =
@@ -186,7 +168,7 @@ impl MaskDecoder {
         let mut logits = cpu.arena.take(side * side * 16 * masks);
         run_parts(cpu.pool, side, [(&mut logits[..], side * 16 * masks)], &|row, [to]| {
             let mut rows = cpu.arena.take(band);
-            self.local[1].row(cpu, &again, side, row, &mut rows);
+            self.local[1].row(cpu, &mixed, side, row, &mut rows);
             self.row_logits(cpu, features, row * side..(row + 1) * side, &rows, &dot, to);
         });
         (in_picture_order(&logits, side, masks), iou)
@@ -223,14 +205,6 @@ impl MaskDecoder {
 /// A token by its number.
 fn token(tokens: &[f32], index: usize) -> &[f32] {
     &tokens[index * WIDTH..][..WIDTH]
-}
-
-/// A row of cells with zeros at both ends.
-fn with_rim(rows: &[f32], to: &mut [f32]) {
-    let rim = RIM * WIDTH;
-    to[..rim].fill(0.0);
-    to[rim..][..rows.len()].copy_from_slice(rows);
-    to[rim + rows.len()..].fill(0.0);
 }
 
 /// `[cells * 16, masks]` in the order of nested quarters to one row-major map a mask.

@@ -40,8 +40,7 @@ pub(super) struct CpuNetwork {
 
 impl CpuNetwork {
     /// `side`: of the input, a multiple of 32; the weights do not depend on it.
-    pub(super) fn load(weights: &Weights, config: &SparkConfig, side: usize) -> Result<Self, InferenceError> {
-        let cpu = Cpu::new();
+    pub(super) fn load(weights: &Weights, config: &SparkConfig, side: usize, cpu: Cpu) -> Result<Self, InferenceError> {
         let layers = Layers::new(weights);
         let prompt = PromptEncoder::load(&layers, &cpu, config, side)?;
         let decoder = MaskDecoder::load(&layers, &cpu, &prompt.points.cell_positions())?;

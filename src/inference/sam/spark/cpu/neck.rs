@@ -65,7 +65,7 @@ impl Neck {
         self.smooth_depthwise.run(cpu, &fine, side, side, &mut filtered);
         let (cells, x) = (side * side, Rows::dense(&filtered, WIDTH));
         self.smooth_pointwise.run(cpu.pool, cells, x, Start::Output, RowsMut::dense(&mut fine, WIDTH));
-        let mut features = Features::empty(side);
+        let mut features = Features::empty(cpu, side);
         self.norm.run(cpu.pool, cells, Rows::dense(&fine, WIDTH), RowsMut::dense(&mut features.embed, WIDTH));
         let thin = |linear: &Linear, tap: usize, channels: usize| {
             let Map { values, side } = &taps[tap];
@@ -74,8 +74,8 @@ impl Neck {
             linear.run(cpu.pool, side * side, x, Start::Zero, RowsMut::dense(&mut map, channels));
             map
         };
-        features.set_quarter(&thin(&self.quarter, 1, QUARTER_CHANNELS));
-        features.set_half(&thin(&self.half, 0, HALF_CHANNELS));
+        features.set_quarter(cpu, &thin(&self.quarter, 1, QUARTER_CHANNELS));
+        features.set_half(cpu, &thin(&self.half, 0, HALF_CHANNELS));
         features
     }
 }
