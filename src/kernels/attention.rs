@@ -14,7 +14,7 @@ pub use groups::Groups;
 
 use super::isa::{Isa, Shape};
 use super::math::Activation;
-use super::memory::{Buffer, Shared};
+use super::memory::{Buffer, Shared, prefetch};
 use super::packed::{Packed, Panel, panels};
 use super::product::{Rows, RowsMut};
 use super::tile::{MAX_ROWS, Tile};
@@ -170,8 +170,13 @@ impl Attention {
             cpu.pool.run(units.div_ceil(each), &|task| {
                 let mut unit_room = cpu.arena.take(work.layout.unit());
                 let mut room = work.room(cpu);
-                for unit in task * each..((task + 1) * each).min(units) {
+                let units = task * each..((task + 1) * each).min(units);
+                work.prefetch(units.start);
+                for unit in units.clone() {
                     work.pack(unit, &mut unit_room);
+                    if unit + 1 < units.end {
+                        work.prefetch(unit + 1);
+                    }
                     for block in 0..blocks {
                         // SAFETY: each unit is one task's, and units write different rows or columns.
                         unsafe { work.attend(unit, block, &unit_room, &mut room) };
@@ -304,6 +309,17 @@ impl Work<'_> {
             None => self.padding,
         };
         &values[start..start + self.layout.depth]
+    }
+
+    /// Asks for a unit's parts of the rows: they lie far from each other, so the processor would wait for each.
+    fn prefetch(&self, unit: usize) {
+        let Heads { count, query, key, value, step, .. } = self.attention.heads;
+        let (group, head) = (unit / count, unit % count);
+        for row in self.groups.rows_of(group).flatten() {
+            for start in [query, key, value] {
+                prefetch(self.part(Some(row), start + head * step));
+            }
+        }
     }
 
     /// Transposes a unit's keys into panels and lines its values up.

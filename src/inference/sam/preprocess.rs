@@ -53,23 +53,39 @@ pub(crate) fn prepare_view(
 
 /// The encoder's input for models that keep a pixel's channels together: `(rgb / 255 - mean) / std`, zeros where there is
 /// no content. The same numbers as [`normalised_planes`].
+pub(crate) struct NormalisedPixels<'v> {
+    view: &'v PreparedView,
+    tables: [[f32; 256]; 3],
+}
+
+impl<'v> NormalisedPixels<'v> {
+    pub(crate) fn new(view: &'v PreparedView, mean: [f32; 3], std: [f32; 3]) -> Self {
+        Self { view, tables: std::array::from_fn(|channel| normalised_values(mean[channel], std[channel])) }
+    }
+
+    /// Row `row` of the input.
+    ///
+    /// # Shapes
+    /// `to` `[input_side, 3]`.
+    pub(crate) fn write_row(&self, row: usize, to: &mut [f32]) {
+        let line = self.view.frame.content_width as usize * 3;
+        let rgb = self.view.rgb.chunks_exact(line).nth(row).unwrap_or_default();
+        let (content, rest) = to.split_at_mut(rgb.len());
+        for (pixel, rgb) in content.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
+            *pixel = std::array::from_fn(|channel| self.tables[channel][usize::from(rgb[channel])]);
+        }
+        rest.fill(0.0);
+    }
+}
+
+/// All rows of [`NormalisedPixels`].
 ///
 /// # Shapes
 /// `pixels` `[input_side, input_side, 3]`.
 pub(crate) fn normalise_pixels(pool: &Pool, view: &PreparedView, mean: [f32; 3], std: [f32; 3], pixels: &mut [f32]) {
+    let rows = NormalisedPixels::new(view, mean, std);
     let side = view.frame.input_side as usize;
-    let width = view.frame.content_width as usize;
-    let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| normalised_values(mean[channel], std[channel]));
-    run_parts(pool, side, [(pixels, side * 3)], &|index, [row]| {
-        let Some(rgb) = view.rgb.chunks_exact(width * 3).nth(index) else {
-            return row.fill(0.0);
-        };
-        let (inside, outside) = row.split_at_mut(width * 3);
-        for (pixel, rgb) in inside.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
-            *pixel = std::array::from_fn(|channel| tables[channel][usize::from(rgb[channel])]);
-        }
-        outside.fill(0.0);
-    });
+    run_parts(pool, side, [(pixels, side * 3)], &|row, [to]| rows.write_row(row, to));
 }
 
 /// What each of the 256 values of a channel becomes: the same arithmetic as the reference, once a value.
@@ -105,30 +121,9 @@ pub(super) fn sam_planes(view: &PreparedView) -> Vec<f32> {
     normalised_planes(view, SAM_MEAN, SAM_DEVIATION)
 }
 
-/// The numbers of [`sam_planes`] for models that keep a pixel's channels together and take some rows at a time.
-pub(super) struct SamPixels<'v> {
-    view: &'v PreparedView,
-    tables: [[f32; 256]; 3],
-}
-
-impl<'v> SamPixels<'v> {
-    pub(super) fn new(view: &'v PreparedView) -> Self {
-        let normal = |value: usize, channel: usize| (value as f32 / 255.0 - SAM_MEAN[channel]) / SAM_DEVIATION[channel];
-        let tables = std::array::from_fn(|channel| std::array::from_fn(|value| normal(value, channel)));
-        Self { view, tables }
-    }
-
-    /// Row `row` of the input, `[input_side, 3]`.
-    pub(super) fn write_row(&self, row: usize, to: &mut [f32]) {
-        let line = self.view.frame.content_width as usize * 3;
-        let rgb = self.view.rgb.chunks_exact(line).nth(row).unwrap_or_default();
-        let (content, rest) = to.split_at_mut(rgb.len());
-        let [red, green, blue] = &self.tables;
-        for (to, rgb) in content.as_chunks_mut::<3>().0.iter_mut().zip(rgb.as_chunks::<3>().0) {
-            *to = [red[usize::from(rgb[0])], green[usize::from(rgb[1])], blue[usize::from(rgb[2])]];
-        }
-        rest.fill(0.0);
-    }
+/// [`NormalisedPixels`] with the same.
+pub(super) fn sam_pixels(view: &PreparedView) -> NormalisedPixels<'_> {
+    NormalisedPixels::new(view, SAM_MEAN, SAM_DEVIATION)
 }
 
 #[cfg(test)]
@@ -154,7 +149,7 @@ mod tests {
         assert_eq!(planes.len(), 3 * 64 * 64);
         assert!((planes[0] - (f32::from(sliver.rgb[0]) / 255.0 - 0.5) / 0.25).abs() < 1e-6);
         assert!(planes.chunks_exact(64).all(|row| row[1..].iter().all(|&v| v == 0.0)));
-        let (planes, pixels) = (sam_planes(&sliver), SamPixels::new(&sliver));
+        let (planes, pixels) = (sam_planes(&sliver), sam_pixels(&sliver));
         for y in 0..64 {
             let mut row = [7.0; 64 * 3];
             pixels.write_row(y, &mut row);

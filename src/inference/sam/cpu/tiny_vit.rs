@@ -7,7 +7,7 @@ use super::Neck;
 use crate::inference::packed_layers::PackedLayers;
 use crate::inference::sam::batch_norm::folded;
 use crate::inference::sam::layers::DEFAULT_EPSILON;
-use crate::inference::sam::preprocess::SamPixels;
+use crate::inference::sam::preprocess::sam_pixels;
 use crate::inference::sam::tiny_vit::{CELL, EXPANSION, OUTPUTS, STAGES, Stage, pairs_by_distance};
 use crate::inference::segmenter::{EncodeControl, InferenceError, PreparedView};
 use crate::inference::weights::Weights;
@@ -106,7 +106,7 @@ impl TinyVitEncoder {
         view: &PreparedView,
         control: &EncodeControl<'_>,
     ) -> Result<Vec<f32>, InferenceError> {
-        let pixels = SamPixels::new(view);
+        let pixels = sam_pixels(view);
         self.encode_pixels(&|row, to| pixels.write_row(row, to), control)
     }
 
@@ -328,8 +328,13 @@ impl AttentionBlock {
         self.attention.run(cpu, Rows::dense(&qkv, 3 * dim), &self.groups, Some(&self.padding), attended);
         drop(qkv);
         self.project.run(cpu.pool, pixels, Rows::dense(&y, dim), Start::Output, RowsMut::dense(&mut x, dim));
-        self.local.run(cpu, &x, self.side, self.side, &mut y);
-        cpu.pool.run_chunks(&mut y, ROWS_A_TASK * dim, &|_, part| {
+        // Whole rows of the map, for the depthwise convolution; its result goes on while it is in the cache.
+        let line = self.side * dim;
+        cpu.pool.run_chunks(&mut y, ROWS_A_TASK.div_ceil(self.side) * line, &|task, part| {
+            let first = task * ROWS_A_TASK.div_ceil(self.side);
+            for (row, to) in part.chunks_exact_mut(line).enumerate() {
+                self.local.run_row(&x, self.side, first + row, to);
+            }
             let rows = part.len() / dim;
             let mut wide = cpu.arena.take(rows * hidden);
             project_normed(&self.mlp_norm, &self.widen, part, &mut cpu.arena.take(rows * dim), &mut wide);
