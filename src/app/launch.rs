@@ -1,6 +1,7 @@
 //! Opens the window, or says in plain words why there is none and what to install.
 
 use super::export::export;
+use super::felt::FeltRun;
 use super::import::import;
 use super::settings::{default_settings_path, read_settings};
 use super::{App, AppOptions, Settings, icon};
@@ -32,6 +33,9 @@ pub enum LaunchError {
     /// The last edits did not reach the disk.
     #[error("the last changes could not be saved: {0}")]
     NotSaved(String),
+    /// A run that measures did not come to its end.
+    #[error("the window could not be measured: {0}")]
+    NotMeasured(String),
 }
 
 /// Opens the window and returns once it was closed.
@@ -39,6 +43,11 @@ pub enum LaunchError {
 /// # Errors
 /// See [`LaunchError`]; the text is for people and says what to do.
 pub fn run(options: LaunchOptions) -> Result<(), LaunchError> {
+    open_window(options, None)
+}
+
+/// The same, with somebody who plays the user and takes the time.
+pub(super) fn open_window(options: LaunchOptions, felt_run: Option<FeltRun>) -> Result<(), LaunchError> {
     let settings_path = default_settings_path();
     let (mut settings, problem) = settings_path.as_deref().map_or_else(Default::default, read_settings);
     if let Some(problem) = &problem {
@@ -61,6 +70,7 @@ pub fn run(options: LaunchOptions) -> Result<(), LaunchError> {
         system_fonts: true,
         time_secs: None,
         unsaved: Arc::clone(&unsaved),
+        felt_run,
     };
     let create = move |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
         let app = App::new(creation, app_options, |wake| services(&settings, wake))?;

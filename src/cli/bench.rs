@@ -16,7 +16,9 @@ pub struct BenchArguments {
     repeat: u32,
     /// Print a JSON array instead of a table.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) felt: super::bench_felt::FeltArguments,
 }
 
 /// Times what was asked for; gives the text for stdout, without a newline at its end.

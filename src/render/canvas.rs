@@ -215,6 +215,12 @@ impl CanvasRenderer {
         self.picture_layer.as_ref().is_some_and(PictureLayer::is_complete)
     }
 
+    /// Whether a frame drawn now shows this picture, be it coarse.
+    pub fn can_draw(&self, picture: &Picture) -> bool {
+        is_same(self.picture.as_ref(), Some(picture))
+            && self.picture_layer.as_ref().is_some_and(PictureLayer::is_drawable)
+    }
+
     /// The picture shown last.
     pub fn picture(&self) -> Option<&Picture> {
         self.picture.as_ref()

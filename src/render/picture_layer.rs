@@ -32,6 +32,11 @@ impl PictureLayer {
         Self { texture, waiting: upload.levels, row: 0, ready: None, halvings: upload.halvings }
     }
 
+    /// Whether there is anything to draw yet.
+    pub fn is_drawable(&self) -> bool {
+        self.ready.is_some()
+    }
+
     pub fn is_complete(&self) -> bool {
         self.waiting.is_empty()
     }

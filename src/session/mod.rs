@@ -11,6 +11,7 @@ mod command_table;
 mod draft;
 mod draining;
 mod export;
+mod felt;
 mod import;
 mod keys;
 mod notices;
@@ -29,6 +30,7 @@ pub use command::{Command, ModelChoice, PastedPicture, SampleFile};
 pub use command_table::{Action, CommandEntry, CommandTable, Context, Group, When, WindowRequest};
 pub use draft::{Draft, DraftState};
 pub use export::{CocoSegmentation, ExportInput, ExportKind, ExportReport, ExportRequest, ExportScope, Exporter};
+pub use felt::Felt;
 pub use import::{ImportState, Importer};
 pub use keys::{Key, Shortcut};
 pub use notices::{KEPT_NOTICES, Notice, NoticeId, NoticeLevel, Notices};
@@ -47,7 +49,7 @@ use crate::geometry::ImageRect;
 use project_desk::{Change, OpenRequest, ProjectDesk};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a session is given at its start.
 pub struct Services {
@@ -85,6 +87,8 @@ pub struct Session {
     pub model: ModelState,
     /// How long things took.
     pub timings: Timings,
+    /// How long the user waited.
+    pub felt: Felt,
     /// Messages to the user.
     pub notices: Notices,
     /// The running export.
@@ -116,6 +120,7 @@ impl Session {
             view: ViewOptions::default(),
             model: ModelState { choice: services.model.clone(), opening: true, ..ModelState::default() },
             timings: Timings::default(),
+            felt: Felt::default(),
             notices: Notices::default(),
             export: None,
             last_export: None,
@@ -131,6 +136,9 @@ impl Session {
     /// Does what the user wishes, or says why not. Never waits: what takes time is answered through [`Session::drain`].
     pub fn handle(&mut self, command: Command) {
         use Command as C;
+        if command.opens_a_picture() {
+            self.felt.wish_to_open(Instant::now());
+        }
         match command {
             C::Open(paths) => self.open(OpenRequest::Paths(paths)),
             C::OpenSamples(samples) => self.open(OpenRequest::Samples(samples)),

@@ -59,6 +59,12 @@ impl CanvasHost {
         self.zoom
     }
 
+    /// Where the canvas lay in the last frame, in logical points.
+    pub fn rect(&self) -> Option<Rect> {
+        let area = self.area?;
+        Some(Rect::from_min_size(egui::pos2(area.origin.x, area.origin.y), vec2(area.width, area.height)))
+    }
+
     /// Zooms as the command table asks; other requests are not the canvas'.
     pub fn zoom_request(&mut self, session: &Session, request: WindowRequest) {
         let (Some(area), Some(size)) = (self.area, session.picture.size()) else { return };

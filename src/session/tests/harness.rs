@@ -232,7 +232,7 @@ impl Stage {
         let count = if request.prompt.is_lone_point() { 3 } else { 1 };
         let candidates = candidates(count, request.prompt.choice.filter(|_| count == 3));
         let (generation, picture) = (request.generation, request.picture.id());
-        self.tell(Event::MaskReady { generation, picture, candidates, decode_ms: 5.0 });
+        self.tell(Event::MaskReady { generation, picture, candidates, decode_ms: 5.0, ready: Instant::now() });
     }
 
     pub fn answer(&mut self) {
