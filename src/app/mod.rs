@@ -90,6 +90,8 @@ pub struct App {
     felt_run: Option<FeltRun>,
     /// What the last frame showed: the picture, the newest mask.
     on_screen: (bool, bool),
+    /// The frame before was the first with the picture.
+    picture_shown: bool,
 }
 
 impl App {
@@ -109,6 +111,7 @@ impl App {
         let wake = wake_of(&context);
         let mut session = Session::new(services(Arc::clone(&wake))?)?;
         session.view = options.settings.masks.into();
+        session.shows_pictures_first = true;
         if let Some(problem) = options.settings_problem {
             session.notices.push(NoticeLevel::Warning, problem);
         }
@@ -147,6 +150,7 @@ impl App {
             unsaved: options.unsaved,
             felt_run: options.felt_run,
             on_screen: (false, false),
+            picture_shown: false,
         })
     }
 
@@ -367,6 +371,11 @@ impl App {
     /// the timings has a further frame drawn for that.
     fn note_what_is_drawn(&mut self, context: &Context) {
         let picture = self.session.picture.handle().is_some_and(|handle| self.renderer.can_draw(handle));
+        if self.session.picture.encode_waits() {
+            // What was drawn is handed over after this call; the next frame's begin is the first chance to go on.
+            self.picture_shown = true;
+            context.request_repaint();
+        }
         let mask = picture && self.session.prompting.answer.is_some() && !self.session.prompting.waiting;
         if let Some(run) = &self.felt_run {
             run.ask_for_frame(context);
@@ -404,6 +413,9 @@ impl eframe::App for App {
     }
 
     fn logic(&mut self, context: &Context, _frame: &mut Frame) {
+        if std::mem::take(&mut self.picture_shown) {
+            self.session.picture_was_shown();
+        }
         if self.session.drain(DRAIN_BUDGET) {
             context.request_repaint();
         }

@@ -67,10 +67,10 @@ impl KeptPictures {
     pub fn keep(&mut self, stamp: FileStamp, picture: PictureHandle) {
         self.kept.retain(|(kept, _)| kept.path != stamp.path);
         self.kept.push_back((stamp, picture));
-        let mut total: usize = self.kept.iter().map(|(_, picture)| picture.rgb.len()).sum();
+        let mut total: usize = self.kept.iter().map(|(_, picture)| picture.byte_size()).sum();
         while total > KEPT_BYTES {
             let Some((_, dropped)) = self.kept.pop_front() else { return };
-            total -= dropped.rgb.len();
+            total -= dropped.byte_size();
         }
     }
 }
@@ -134,7 +134,12 @@ fn read_or_reuse(shared: &Shared, source: &PictureSource) -> Result<PictureHandl
     if let Some(kept) = stamp.as_ref().and_then(|stamp| shared.lock().pictures.get(stamp)) {
         return Ok(kept);
     }
-    let picture = PictureHandle::new(fenced_result(|| (shared.read_picture)(source))?);
+    let picture = fenced_result(|| {
+        let picture = PictureHandle::new((shared.read_picture)(source)?);
+        // Here, and not where it is shown: the first frame that knows of the picture then shows it.
+        picture.make_coarser_levels();
+        Ok::<_, PictureError>(picture)
+    })?;
     if let Some(stamp) = stamp {
         shared.lock().pictures.keep(stamp, picture.clone());
     }

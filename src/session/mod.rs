@@ -97,6 +97,9 @@ pub struct Session {
     pub last_export: Option<Result<ExportReport, String>>,
     /// The running imports.
     pub imports: Vec<ImportState>,
+    /// Set by a window, which then calls [`Session::picture_was_shown`]: a picture is drawn before it is encoded, so
+    /// that the two do not slow each other down.
+    pub shows_pictures_first: bool,
     history: History,
     desk: ProjectDesk,
     services: Services,
@@ -125,6 +128,7 @@ impl Session {
             export: None,
             last_export: None,
             imports: Vec::new(),
+            shows_pictures_first: false,
             history: History::default(),
             desk: ProjectDesk::start(services.data_folder.clone(), Arc::clone(&services.wake))?,
             services,

@@ -131,6 +131,9 @@ impl CanvasHost {
                 interactive: !circumstances.covered,
             },
         };
+        if let Some((handle, levels)) = session.picture.handle().and_then(|h| Some((h, h.coarser_levels()?))) {
+            renderer.bring(handle, levels);
+        }
         let output = canvas_ui(ui, renderer, &input);
         let rect = output.response.rect;
         self.area = Some(CanvasArea {
