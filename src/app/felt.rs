@@ -78,6 +78,7 @@ pub fn measure_felt(plan: FeltPlan) -> Result<FeltTimes, LaunchError> {
         plan,
         step: Step::FirstFrame,
         since: Instant::now(),
+        is_new_step: true,
         times: FeltTimes::default(),
         result: Arc::clone(&result),
     };
@@ -112,6 +113,7 @@ pub struct FeltRun {
     step: Step,
     /// When the step began.
     since: Instant,
+    is_new_step: bool,
     times: FeltTimes,
     result: Arc<Mutex<Result<FeltTimes, String>>>,
 }
@@ -129,7 +131,6 @@ impl FeltRun {
         let waited = now.saturating_duration_since(self.since);
         match self.step {
             Step::FirstFrame => {
-                context.request_repaint();
                 self.go_on(Step::ShownFrame, now);
             }
             Step::ShownFrame => {
@@ -181,6 +182,7 @@ impl FeltRun {
     fn go_on(&mut self, step: Step, now: Instant) {
         self.step = step;
         self.since = now;
+        self.is_new_step = true;
     }
 
     fn since_start_ms(&self) -> Option<f64> {
@@ -225,15 +227,18 @@ impl FeltRun {
     }
 
     /// Called last in each frame. Pauses end by themselves; all other steps end with news, which brings a frame of its
-    /// own.
-    pub(super) fn ask_for_frame(&self, context: &Context) {
-        let waited = Instant::now().saturating_duration_since(self.since);
-        match self.step {
-            Step::Rest | Step::LastRest => context.request_repaint_after(REST.saturating_sub(waited)),
-            Step::Before(_) => context.request_repaint_after(BETWEEN_CLICKS.saturating_sub(waited)),
-            Step::Frames(..) | Step::Over => context.request_repaint(),
-            _ => context.request_repaint_after(STEP_AT_MOST),
+    /// own. Asked once a step, so that nothing is drawn meanwhile that would not be drawn for a user.
+    pub(super) fn ask_for_frame(&mut self, context: &Context) {
+        if !std::mem::take(&mut self.is_new_step) {
+            return;
         }
+        let waited = self.since.elapsed();
+        context.request_repaint_after(match self.step {
+            Step::Rest | Step::LastRest => REST.saturating_sub(waited),
+            Step::Before(_) => BETWEEN_CLICKS.saturating_sub(waited),
+            Step::FirstFrame | Step::ShownFrame | Step::Frames(..) | Step::Over => Duration::ZERO,
+            Step::Model | Step::Picture | Step::Mask(_) => STEP_AT_MOST,
+        });
     }
 }
 

@@ -4,14 +4,14 @@ use super::export::export;
 use super::felt::FeltRun;
 use super::import::import;
 use super::settings::{default_settings_path, read_settings};
-use super::{App, AppOptions, Settings, icon};
+use super::{App, AppOptions, Settings, icon, one_more_frame};
 use crate::engine::{Engine, EngineOptions, ModelOpener, default_cache_folder};
 use crate::inference::{self, open_segmenter};
 use crate::session::{ModelChoice, Services};
 use eframe::NativeOptions;
 use egui::{IconData, ViewportBuilder};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What the command line hands over.
 #[derive(Debug, Clone, Default)]
@@ -72,8 +72,20 @@ pub(super) fn open_window(options: LaunchOptions, felt_run: Option<FeltRun>) -> 
         unsaved: Arc::clone(&unsaved),
         felt_run,
     };
+    // The model is opened while the window is; what is told before there is a window waits for its first frame.
+    let window = Arc::new(OnceLock::<egui::Context>::new());
+    let wake = {
+        let window = Arc::clone(&window);
+        Arc::new(move || {
+            if let Some(context) = window.get() {
+                one_more_frame(context);
+            }
+        })
+    };
+    let services = services(&settings, wake);
     let create = move |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        let app = App::new(creation, app_options, |wake| services(&settings, wake))?;
+        window.get_or_init(|| creation.egui_ctx.clone());
+        let app = App::new(creation, app_options, |_| services)?;
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };
     eframe::run_native("maskwright", native, Box::new(create))

@@ -374,16 +374,16 @@ impl App {
         if self.session.picture.encode_waits() {
             // What was drawn is handed over after this call; the next frame's begin is the first chance to go on.
             self.picture_shown = true;
-            context.request_repaint();
+            one_more_frame(context);
         }
         let mask = picture && self.session.prompting.answer.is_some() && !self.session.prompting.waiting;
-        if let Some(run) = &self.felt_run {
+        if let Some(run) = &mut self.felt_run {
             run.ask_for_frame(context);
         }
         let watched = self.felt_run.is_some() || self.window.timings_shown();
         self.on_screen = (picture && watched, mask && watched);
         if watched && self.session.felt.waits_for_frame(picture, mask) {
-            context.request_repaint();
+            one_more_frame(context);
         }
     }
 
@@ -452,7 +452,7 @@ impl eframe::App for App {
         self.note_what_is_drawn(&context);
         if said_something {
             // What was wished shows in the next frame.
-            context.request_repaint();
+            one_more_frame(&context);
         }
     }
 
@@ -472,7 +472,12 @@ impl eframe::App for App {
 
 fn wake_of(context: &Context) -> Arc<dyn Fn() + Send + Sync> {
     let context = context.clone();
-    Arc::new(move || context.request_repaint())
+    Arc::new(move || one_more_frame(&context))
+}
+
+/// Has one frame drawn soon. egui's own `request_repaint` has two drawn, which news from a worker does not need.
+fn one_more_frame(context: &Context) {
+    context.request_repaint_after(Duration::from_nanos(1));
 }
 
 /// Files in a pasted text, as file managers copy them: one a line, as paths or `file://` addresses.

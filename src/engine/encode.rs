@@ -13,11 +13,13 @@ use super::state::{EncodeTask, KnownView, OpenModel, State, ToStore, ViewTarget}
 use crate::inference::{CancelToken, Embedding, EncodeControl, InferenceError};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Embeddings waiting for the disk are held in memory; beyond so many the oldest is not kept on disk.
 const MAX_WAITING_FOR_DISK: usize = 8;
+/// Progress is told this often: each time costs a frame, which the encoder has to share the processor with.
+const PROGRESS_STEP: Duration = Duration::from_millis(100);
 
 /// The lane's thread.
 pub(super) fn run(shared: &Shared) {
@@ -119,7 +121,13 @@ fn find_or_compute(
         return Ok(Found { known, embedding: Some(embedding), source: EmbeddingSource::Disk, to_store: None });
     }
     let (id, view) = (picture.id(), target.view);
+    let last_told = Mutex::new(Instant::now());
     let tell_progress = |share: f32| {
+        let mut last_told = last_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_told.elapsed() < PROGRESS_STEP {
+            return;
+        }
+        *last_told = Instant::now();
         if shared.lock().is_needed(target) {
             shared.emit(Event::EncodeProgress { picture: id, view, share });
         }

@@ -133,6 +133,12 @@ impl Engine {
         self.shared.change(|state| state.open = Some(OpenRequest { generation, source }));
     }
 
+    /// Begins to read a file that [`Engine::open_picture`] will probably ask for in a moment. Tells nothing; a newer call
+    /// replaces an older one that has not begun.
+    pub fn read_soon(&self, path: PathBuf) {
+        self.shared.change(|state| state.read_soon = Some(path));
+    }
+
     /// Says which view the user looks at: it is encoded before anything but a click's view, and stays in memory.
     /// `None` is the whole picture. `Encoded` or `EncodeFailed` follows, unless a newer call replaces this one.
     /// Questions about other pictures are dropped, as by [`Engine::cancel_decode`].

@@ -150,7 +150,7 @@ mod tests {
         let (woken, wakes) = channel();
         let mut worker = Worker::threaded(Arc::new(move || woken.send(()).expect("the test waits")));
         // Too few bytes for its size: the only way to make the work fail.
-        let broken = Picture { width: 0, height: 9, rgb: Vec::new().into(), notes: Vec::new() };
+        let broken = Picture { width: 4, height: 9, rgb: Vec::new().into(), notes: Vec::new() };
         worker.send(Job::Coarser { scene: 1, picture: broken });
         wakes.recv().expect("the thread lives");
         assert!(matches!(worker.receive(), Some(Done::Failed { scene: 1, .. })));

@@ -144,7 +144,15 @@ impl Session {
             self.felt.wish_to_open(Instant::now());
         }
         match command {
-            C::Open(paths) => self.open(OpenRequest::Paths(paths)),
+            C::Open(paths) => {
+                // One file is read while its project is opened. Of a folder nobody knows yet which picture it will be.
+                if let [path] = paths.as_slice()
+                    && crate::raster::is_picture_path(path)
+                {
+                    self.services.engine.read_soon(path.clone());
+                }
+                self.open(OpenRequest::Paths(paths));
+            }
             C::OpenSamples(samples) => self.open(OpenRequest::Samples(samples)),
             C::OpenPasted(picture) => self.open(OpenRequest::Pasted(picture)),
             C::ShowImage(image) => self.show_image(&image),

@@ -243,6 +243,7 @@ fn pill_ui(ui: &Ui, canvas: Rect, hint: &Hint) {
         .pivot(Align2::CENTER_TOP)
         .fixed_pos(canvas.center_top() + vec2(0.0, 12.0))
         .interactable(false)
+        .fade_in(false)
         .show(ui.ctx(), |ui| {
             card_frame(ui).corner_radius(16).inner_margin(egui::Margin::symmetric(14, 6)).show(ui, |ui| {
                 ui.set_max_width((canvas.width() - 60.0).max(160.0));

@@ -36,6 +36,7 @@ pub fn timing_view_ui(context: &Context, canvas: Rect, session: &Session, frame:
         .pivot(Align2::LEFT_BOTTOM)
         .fixed_pos(canvas.left_bottom() + vec2(12.0, -12.0))
         .interactable(false)
+        .fade_in(false)
         .show(context, |ui| {
             let palette = Palette::of(ui.visuals());
             card_frame(ui).show(ui, |ui| {

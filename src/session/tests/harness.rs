@@ -51,6 +51,7 @@ impl EnginePort for ScriptedEngine {
     fn open_picture(&self, generation: Generation, path: PathBuf) {
         self.script.borrow_mut().opened.push((generation, path));
     }
+    fn read_soon(&self, _: PathBuf) {}
     fn encode(&self, _: &PictureHandle, view: Option<PixelRect>) {
         self.script.borrow_mut().encoded.push(view);
     }
