@@ -121,6 +121,7 @@ fn services(settings: &Settings, wake: Arc<dyn Fn() + Send + Sync>) -> std::io::
         memory_budget_bytes: mib(settings.window.memory_cache_mib),
         disk_budget_bytes: mib(settings.window.disk_cache_mib),
         wake: Arc::clone(&wake),
+        ..EngineOptions::default()
     };
     let model = settings.model();
     let engine = Engine::start(options, opener(&model))?;

@@ -378,7 +378,7 @@ impl App {
         }
         let mask = picture && self.session.prompting.answer.is_some() && !self.session.prompting.waiting;
         if let Some(run) = &mut self.felt_run {
-            run.ask_for_frame(context);
+            run.ask_for_frame(context, &self.session);
         }
         let watched = self.felt_run.is_some() || self.window.timings_shown();
         self.on_screen = (picture && watched, mask && watched);

@@ -14,9 +14,10 @@ use crate::atomic_file::write_atomically;
 use crate::raster::{decode_picture, decode_picture_bytes, grainy_jpeg};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The photo that is made where none is given: 12 megapixels.
 const PHOTO_SIZE: (u32, u32) = (4000, 3000);
@@ -26,6 +27,9 @@ const PHOTO_QUALITY: u8 = 85;
 const CLICKS: usize = 8;
 /// Frames in a row, in each start.
 const FRAMES: usize = 60;
+
+/// A start that takes longer than this is stuck.
+const START_AT_MOST: Duration = Duration::from_secs(120);
 
 /// What `bench --felt` takes.
 #[derive(Debug, clap::Args)]
@@ -130,17 +134,39 @@ fn start_once(photo: &Path, folder: &Path) -> Outcome<Map<String, Value>> {
     }
     // As late as can be: from here on it counts.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Failure::retry)?;
-    let output = command.arg("--felt-start").arg(now.as_nanos().to_string()).output().map_err(Failure::retry)?;
-    if !output.status.success() {
-        let text = format!("a start of the window ended with {}; what it said stands above", output.status);
-        let no_window = output.status.code() == Some(Exit::Configuration as i32);
+    command.arg("--felt-start").arg(now.as_nanos().to_string());
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(Failure::retry)?;
+    let status = ended_in_time(&mut child)?;
+    let mut text = String::new();
+    if let Some(stdout) = &mut child.stdout {
+        stdout.read_to_string(&mut text).map_err(Failure::retry)?;
+    }
+    if !status.success() {
+        let text = format!("a start of the window ended with {status}; what it said stands above");
+        let no_window = status.code() == Some(Exit::Configuration as i32);
         return Err(if no_window {
             Failure::configuration_text(text)
         } else {
             Failure::retry(anyhow::Error::msg(text))
         });
     }
-    serde_json::from_slice(&output.stdout).map_err(Failure::retry)
+    serde_json::from_str(&text).map_err(Failure::retry)
+}
+
+/// How a start ended. Its few lines fit the pipe, so it never waits for its reader.
+fn ended_in_time(child: &mut Child) -> Outcome<ExitStatus> {
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().map_err(Failure::retry)? {
+            return Ok(status);
+        }
+        if begin.elapsed() > START_AT_MOST {
+            child.kill().and_then(|()| child.wait().map(drop)).map_err(Failure::retry)?;
+            let text = format!("a start of the window did not end within {} s", START_AT_MOST.as_secs());
+            return Err(Failure::retry(anyhow::Error::msg(text)));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Medians and ninetieth percentiles over the samples of all runs, `NAME_ms` and `NAME_p90_ms`, in the order noted.

@@ -14,12 +14,10 @@ use crate::inference::{CancelToken, Embedding, EncodeControl, InferenceError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// Embeddings waiting for the disk are held in memory; beyond so many the oldest is not kept on disk.
 const MAX_WAITING_FOR_DISK: usize = 8;
-/// Progress is told this often: each time costs a frame, which the encoder has to share the processor with.
-const PROGRESS_STEP: Duration = Duration::from_millis(100);
 
 /// The lane's thread.
 pub(super) fn run(shared: &Shared) {
@@ -124,7 +122,7 @@ fn find_or_compute(
     let last_told = Mutex::new(Instant::now());
     let tell_progress = |share: f32| {
         let mut last_told = last_told.lock().unwrap_or_else(PoisonError::into_inner);
-        if last_told.elapsed() < PROGRESS_STEP {
+        if last_told.elapsed() < shared.progress_step {
             return;
         }
         *last_told = Instant::now();
