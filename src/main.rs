@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Next::Finish(code) => code,
         Next::Window(request) => open_window(request),
+        Next::Felt(request) => measure_felt(request),
     }
 }
 
@@ -19,8 +20,24 @@ fn open_window(request: cli::WindowRequest) -> ExitCode {
     match app::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ LaunchError::NoWindow(_)) => cli::window_failed(request, &error),
-        Err(error @ LaunchError::NotSaved(_)) => cli::window_ended_badly(&error),
+        Err(error @ (LaunchError::NotSaved(_) | LaunchError::NotMeasured(_))) => cli::window_ended_badly(&error),
     }
+}
+
+#[cfg(feature = "gui")]
+fn measure_felt(request: cli::bench_felt::FeltRequest) -> ExitCode {
+    use maskwright::app::{self, FeltPlan, LaunchError};
+    let cli::bench_felt::FeltRequest { photo, started, clicks, frames } = request;
+    match app::measure_felt(FeltPlan { photo, started, clicks, frames }) {
+        Ok(times) => cli::bench_felt::started_once(&times.samples),
+        Err(error @ LaunchError::NoWindow(_)) => cli::felt_failed(&error),
+        Err(error) => cli::window_ended_badly(&error),
+    }
+}
+
+#[cfg(not(feature = "gui"))]
+fn measure_felt(_request: cli::bench_felt::FeltRequest) -> ExitCode {
+    cli::felt_failed(&"this build has no window")
 }
 
 #[cfg(not(feature = "gui"))]

@@ -1,16 +1,17 @@
 //! Opens the window, or says in plain words why there is none and what to install.
 
 use super::export::export;
+use super::felt::FeltRun;
 use super::import::import;
 use super::settings::{default_settings_path, read_settings};
-use super::{App, AppOptions, Settings, icon};
+use super::{App, AppOptions, Settings, icon, one_more_frame};
 use crate::engine::{Engine, EngineOptions, ModelOpener, default_cache_folder};
 use crate::inference::{self, open_segmenter};
 use crate::session::{ModelChoice, Services};
 use eframe::NativeOptions;
 use egui::{IconData, ViewportBuilder};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What the command line hands over.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,9 @@ pub enum LaunchError {
     /// The last edits did not reach the disk.
     #[error("the last changes could not be saved: {0}")]
     NotSaved(String),
+    /// A run that measures did not come to its end.
+    #[error("the window could not be measured: {0}")]
+    NotMeasured(String),
 }
 
 /// Opens the window and returns once it was closed.
@@ -39,6 +43,11 @@ pub enum LaunchError {
 /// # Errors
 /// See [`LaunchError`]; the text is for people and says what to do.
 pub fn run(options: LaunchOptions) -> Result<(), LaunchError> {
+    open_window(options, None)
+}
+
+/// The same, with somebody who plays the user and takes the time.
+pub(super) fn open_window(options: LaunchOptions, felt_run: Option<FeltRun>) -> Result<(), LaunchError> {
     let settings_path = default_settings_path();
     let (mut settings, problem) = settings_path.as_deref().map_or_else(Default::default, read_settings);
     if let Some(problem) = &problem {
@@ -61,9 +70,22 @@ pub fn run(options: LaunchOptions) -> Result<(), LaunchError> {
         system_fonts: true,
         time_secs: None,
         unsaved: Arc::clone(&unsaved),
+        felt_run,
     };
+    // The model is opened while the window is; what is told before there is a window waits for its first frame.
+    let window = Arc::new(OnceLock::<egui::Context>::new());
+    let wake = {
+        let window = Arc::clone(&window);
+        Arc::new(move || {
+            if let Some(context) = window.get() {
+                one_more_frame(context);
+            }
+        })
+    };
+    let services = services(&settings, wake);
     let create = move |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        let app = App::new(creation, app_options, |wake| services(&settings, wake))?;
+        window.get_or_init(|| creation.egui_ctx.clone());
+        let app = App::new(creation, app_options, |_| services)?;
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };
     eframe::run_native("maskwright", native, Box::new(create))
@@ -99,6 +121,7 @@ fn services(settings: &Settings, wake: Arc<dyn Fn() + Send + Sync>) -> std::io::
         memory_budget_bytes: mib(settings.window.memory_cache_mib),
         disk_budget_bytes: mib(settings.window.disk_cache_mib),
         wake: Arc::clone(&wake),
+        ..EngineOptions::default()
     };
     let model = settings.model();
     let engine = Engine::start(options, opener(&model))?;

@@ -6,13 +6,16 @@
 mod clipboard;
 mod dialogs;
 mod export;
+mod felt;
 mod fonts;
 mod icon;
 mod import;
 mod launch;
+mod resident;
 mod settings;
 
 pub use export::export;
+pub use felt::{FeltPlan, FeltTimes, measure_felt};
 pub use import::import;
 pub use launch::{LaunchError, LaunchOptions, run};
 pub use settings::{Settings, default_settings_path, read_settings};
@@ -23,18 +26,20 @@ use crate::session::{Command, ModelChoice, NoticeLevel, Output, PastedPicture, S
 use crate::ui::canvas::CanvasRenderer;
 use crate::ui::path_dialog::{PathAnswer, PathDialog, Wanted};
 use crate::ui::theme;
+use crate::ui::timing_view::FrameFacts;
 use crate::ui::window::{Circumstances, Window};
 use crate::ui::wish::{WindowWish, Wish, Wishes};
 use clipboard::{Clipboard, ClipboardAnswer, RgbaPicture};
 use dialogs::{Answer, Dialogs, Purpose};
 use eframe::Frame;
-use egui::{Context, Event, Ui, ViewportCommand};
+use egui::{Context, Event, RawInput, Ui, ViewportCommand};
+use felt::FeltRun;
 use fonts::SystemFonts;
 use settings::SettingsWriter;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What one frame may spend on taking in news.
 const DRAIN_BUDGET: Duration = Duration::from_millis(4);
@@ -60,6 +65,8 @@ pub struct AppOptions {
     pub time_secs: Option<f64>,
     /// What could not be saved at the end goes here.
     pub unsaved: Arc<Mutex<Option<String>>>,
+    /// Plays a user and takes the time, in a run that measures.
+    pub felt_run: Option<FeltRun>,
 }
 
 /// The application.
@@ -80,6 +87,11 @@ pub struct App {
     title: String,
     renderer_notice: Option<String>,
     unsaved: Arc<Mutex<Option<String>>>,
+    felt_run: Option<FeltRun>,
+    /// What the last frame showed: the picture, the newest mask.
+    on_screen: (bool, bool),
+    /// The frame before was the first with the picture.
+    picture_shown: bool,
 }
 
 impl App {
@@ -99,6 +111,7 @@ impl App {
         let wake = wake_of(&context);
         let mut session = Session::new(services(Arc::clone(&wake))?)?;
         session.view = options.settings.masks.into();
+        session.shows_pictures_first = true;
         if let Some(problem) = options.settings_problem {
             session.notices.push(NoticeLevel::Warning, problem);
         }
@@ -135,6 +148,9 @@ impl App {
             title: String::new(),
             renderer_notice: None,
             unsaved: options.unsaved,
+            felt_run: options.felt_run,
+            on_screen: (false, false),
+            picture_shown: false,
         })
     }
 
@@ -340,6 +356,37 @@ impl App {
         }
     }
 
+    /// Asked for only while they are shown: reading the memory in use is a system call.
+    fn frame_facts(&self, frame: &Frame) -> FrameFacts {
+        if !self.window.timings_shown() {
+            return FrameFacts::default();
+        }
+        FrameFacts {
+            cpu_ms: frame.info().cpu_usage.map(|seconds| f64::from(seconds) * 1e3),
+            resident_mib: resident::resident_mib(),
+        }
+    }
+
+    /// Remembers what this frame shows, for the moment at which it has been handed to the display. Only one who watches
+    /// the timings has a further frame drawn for that.
+    fn note_what_is_drawn(&mut self, context: &Context) {
+        let picture = self.session.picture.handle().is_some_and(|handle| self.renderer.can_draw(handle));
+        if self.session.picture.encode_waits() {
+            // What was drawn is handed over after this call; the next frame's begin is the first chance to go on.
+            self.picture_shown = true;
+            one_more_frame(context);
+        }
+        let mask = picture && self.session.prompting.answer.is_some() && !self.session.prompting.waiting;
+        if let Some(run) = &mut self.felt_run {
+            run.ask_for_frame(context, &self.session);
+        }
+        let watched = self.felt_run.is_some() || self.window.timings_shown();
+        self.on_screen = (picture && watched, mask && watched);
+        if watched && self.session.felt.waits_for_frame(picture, mask) {
+            one_more_frame(context);
+        }
+    }
+
     fn keep_title(&mut self, context: &Context) {
         let title = match &self.session.picture.name {
             Some(name) => format!("{name} – Maskwright"),
@@ -353,7 +400,22 @@ impl App {
 }
 
 impl eframe::App for App {
+    fn raw_input_hook(&mut self, context: &Context, input: &mut RawInput) {
+        // The first call of a frame: the one before has been handed to the display, and its input is here.
+        let now = Instant::now();
+        let (picture, mask) = self.on_screen;
+        self.session.felt.frame_shown(now, picture, mask);
+        if let Some(run) = &mut self.felt_run {
+            run.act(now, context, &mut self.session, self.window.canvas_rect(), input);
+        }
+        let button = input.events.iter().any(|event| matches!(event, Event::PointerButton { .. }));
+        self.session.felt.buttons(button.then_some(now));
+    }
+
     fn logic(&mut self, context: &Context, _frame: &mut Frame) {
+        if std::mem::take(&mut self.picture_shown) {
+            self.session.picture_was_shown();
+        }
         if self.session.drain(DRAIN_BUDGET) {
             context.request_repaint();
         }
@@ -363,16 +425,17 @@ impl eframe::App for App {
         self.drain_problems();
     }
 
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut Frame) {
         let context = ui.ctx().clone();
         let circumstances = Circumstances {
             unfocused: context.input(|input| !input.focused),
             time_secs: self.time_secs,
             files_hover: context.input(|input| !input.raw.hovered_files.is_empty()),
+            frame: self.frame_facts(frame),
         };
-        let (frame, answer) =
+        let (drawn, answer) =
             self.window.window_ui(ui, &self.session, &mut self.renderer, circumstances, &mut self.wishes);
-        if let Some((visible, fit_zoom_ratio)) = frame.visible {
+        if let Some((visible, fit_zoom_ratio)) = drawn.visible {
             let visible: ImageRect = visible;
             self.session.set_visible(visible, fit_zoom_ratio);
         }
@@ -386,9 +449,10 @@ impl eframe::App for App {
         self.keep_title(&context);
         self.keep_settings(&context);
         self.drain_fonts(&context);
+        self.note_what_is_drawn(&context);
         if said_something {
             // What was wished shows in the next frame.
-            context.request_repaint();
+            one_more_frame(&context);
         }
     }
 
@@ -408,7 +472,12 @@ impl eframe::App for App {
 
 fn wake_of(context: &Context) -> Arc<dyn Fn() + Send + Sync> {
     let context = context.clone();
-    Arc::new(move || context.request_repaint())
+    Arc::new(move || one_more_frame(&context))
+}
+
+/// Has one frame drawn soon. egui's own `request_repaint` has two drawn, which news from a worker does not need.
+fn one_more_frame(context: &Context) {
+    context.request_repaint_after(Duration::from_nanos(1));
 }
 
 /// Files in a pasted text, as file managers copy them: one a line, as paths or `file://` addresses.

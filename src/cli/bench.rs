@@ -27,11 +27,13 @@ pub struct BenchArguments {
     repeat: Option<u32>,
     /// Print a JSON array instead of a table.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// Load and warm up once, then for each line on stdin run everything once and answer with one line of milliseconds:
     /// how `benches/engines` takes turns between engines.
     #[arg(long, hide = true, conflicts_with_all = ["json", "repeat"])]
     turns: bool,
+    #[command(flatten)]
+    pub(super) felt: super::bench_felt::FeltArguments,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

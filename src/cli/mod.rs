@@ -5,6 +5,7 @@
 //! since this layer knows no display.
 
 pub mod bench;
+pub mod bench_felt;
 pub mod contact_sheet;
 pub mod demo;
 pub mod demo_photos;
@@ -52,6 +53,8 @@ pub enum Next {
     Finish(ExitCode),
     /// Open the window.
     Window(WindowRequest),
+    /// Open the window, have it measure itself, and give [`bench_felt::started_once`] what came of it.
+    Felt(bench_felt::FeltRequest),
 }
 
 /// Reads the process's arguments and does what they ask, all but opening the window.
@@ -83,6 +86,11 @@ pub fn window_failed(request: WindowRequest, problem: &dyn std::fmt::Display) ->
     }
 }
 
+/// A window that was to be measured did not open.
+pub fn felt_failed(problem: &dyn std::fmt::Display) -> ExitCode {
+    exit::Failure::configuration_text(problem.to_string()).report()
+}
+
 /// The window ran, but did not end well (the last changes are not on the disk): that may pass.
 pub fn window_ended_badly(problem: &dyn std::fmt::Display) -> ExitCode {
     exit::Failure::retry(anyhow::Error::msg(problem.to_string())).report()
@@ -95,6 +103,7 @@ fn obey(arguments: Arguments) -> Outcome<Next> {
         Some(Verb::Segment(segment)) => segment::run(&segment).map(|()| done()),
         Some(Verb::Demo(demo)) => Ok(demo::run(demo)?.map_or_else(done, Next::Window)),
         Some(Verb::Models(models)) => models::run(&models).map(|()| done()),
+        Some(Verb::Bench(bench)) if bench.felt.is_wished() => bench_felt::run(&bench.felt, bench.json),
         Some(Verb::Bench(bench)) => bench::run(&bench).map(|()| done()),
     }
 }

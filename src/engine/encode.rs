@@ -13,7 +13,7 @@ use super::state::{EncodeTask, KnownView, OpenModel, State, ToStore, ViewTarget}
 use crate::inference::{CancelToken, Embedding, EncodeControl, InferenceError};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 /// Embeddings waiting for the disk are held in memory; beyond so many the oldest is not kept on disk.
@@ -119,7 +119,13 @@ fn find_or_compute(
         return Ok(Found { known, embedding: Some(embedding), source: EmbeddingSource::Disk, to_store: None });
     }
     let (id, view) = (picture.id(), target.view);
+    let last_told = Mutex::new(Instant::now());
     let tell_progress = |share: f32| {
+        let mut last_told = last_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_told.elapsed() < shared.progress_step {
+            return;
+        }
+        *last_told = Instant::now();
         if shared.lock().is_needed(target) {
             shared.emit(Event::EncodeProgress { picture: id, view, share });
         }

@@ -5,6 +5,7 @@ use super::request::{Generation, PictureHandle, PictureId};
 use crate::geometry::PixelRect;
 use crate::inference::{Candidates, SegmenterInfo};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// A fact from the engine.
 #[derive(Debug, Clone)]
@@ -80,6 +81,8 @@ pub enum Event {
         candidates: Candidates,
         /// Time that the decode took, waiting not included.
         decode_ms: f64,
+        /// When the worker had the logits.
+        ready: Instant,
     },
     /// A question that has no answer.
     DecodeFailed {

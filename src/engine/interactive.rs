@@ -18,13 +18,14 @@ pub(super) fn run(shared: &Shared) {
             predict(decode.model.segmenter.as_ref(), &decode.encoded, &decode.request.prompt, &mut replay)
         });
         let decode_ms = elapsed_ms(start);
+        let ready = Instant::now();
         if answer.is_err() {
             // A panic may have left the memory half-changed.
             replay = Replay::default();
         }
         let (generation, picture) = (decode.request.generation, decode.request.picture.id());
         let event = match (answer, decode.asked) {
-            (Ok(candidates), Asked::Click) => Event::MaskReady { generation, picture, candidates, decode_ms },
+            (Ok(candidates), Asked::Click) => Event::MaskReady { generation, picture, candidates, decode_ms, ready },
             (Ok(candidates), Asked::Hover) => Event::HoverReady { generation, picture, candidates },
             (Err(problem), _) => Event::DecodeFailed { generation, problem },
         };

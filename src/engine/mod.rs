@@ -51,14 +51,23 @@ pub struct EngineOptions {
     pub memory_budget_bytes: u64,
     /// What embeddings may take in the cache folder.
     pub disk_budget_bytes: u64,
+    /// Progress of an encode is told no more often than this: each time costs a frame, which the encoder has to share
+    /// the processor with.
+    pub progress_step: Duration,
     /// Called after each queued event, on a worker: asks the window for a frame. Must be quick.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Default for EngineOptions {
-    /// Memory only, 512 MiB; 2 GiB once a folder is set; nobody to wake.
+    /// Memory only, 512 MiB; 2 GiB once a folder is set; progress ten times a second; nobody to wake.
     fn default() -> Self {
-        Self { cache_folder: None, memory_budget_bytes: 512 << 20, disk_budget_bytes: 2 << 30, wake: Arc::new(|| {}) }
+        Self {
+            cache_folder: None,
+            memory_budget_bytes: 512 << 20,
+            disk_budget_bytes: 2 << 30,
+            progress_step: Duration::from_millis(100),
+            wake: Arc::new(|| {}),
+        }
     }
 }
 
@@ -131,6 +140,12 @@ impl Engine {
     /// that has not begun, and the older one then has no answer.
     pub fn open_picture(&self, generation: Generation, source: PictureSource) {
         self.shared.change(|state| state.open = Some(OpenRequest { generation, source }));
+    }
+
+    /// Begins to read a file that [`Engine::open_picture`] will probably ask for in a moment. Tells nothing; a newer call
+    /// replaces an older one that has not begun.
+    pub fn read_soon(&self, path: PathBuf) {
+        self.shared.change(|state| state.read_soon = Some(path));
     }
 
     /// Says which view the user looks at: it is encoded before anything but a click's view, and stays in memory.

@@ -43,7 +43,8 @@ impl FileStamp {
     /// The stamp of a file as it is now; `None` where the system tells too little to recognise a change.
     pub fn of(path: &Path) -> Option<Self> {
         let facts = std::fs::metadata(path).ok()?;
-        Some(Self { path: path.to_owned(), bytes: facts.len(), modified: facts.modified().ok()? })
+        let name = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        Some(Self { path: name, bytes: facts.len(), modified: facts.modified().ok()? })
     }
 }
 
@@ -67,16 +68,17 @@ impl KeptPictures {
     pub fn keep(&mut self, stamp: FileStamp, picture: PictureHandle) {
         self.kept.retain(|(kept, _)| kept.path != stamp.path);
         self.kept.push_back((stamp, picture));
-        let mut total: usize = self.kept.iter().map(|(_, picture)| picture.rgb.len()).sum();
+        let mut total: usize = self.kept.iter().map(|(_, picture)| picture.byte_size()).sum();
         while total > KEPT_BYTES {
             let Some((_, dropped)) = self.kept.pop_front() else { return };
-            total -= dropped.rgb.len();
+            total -= dropped.byte_size();
         }
     }
 }
 
 enum Task {
     Open(OpenRequest),
+    Soon(PathBuf),
     Ahead(PathBuf),
 }
 
@@ -84,8 +86,12 @@ impl State {
     /// What the user opens; else a neighbour, if nothing that the user waits for would be slowed down.
     fn take_picture_task(&mut self) -> Option<Task> {
         if let Some(request) = self.open.take() {
+            self.read_soon = None;
             self.opening = true;
             return Some(Task::Open(request));
+        }
+        if let Some(path) = self.read_soon.take() {
+            return Some(Task::Soon(path));
         }
         if self.user_waits() || self.ahead.read.is_some() || self.model.is_none() {
             return None;
@@ -99,6 +105,8 @@ pub(super) fn run(shared: &Shared) {
     while let Some(task) = shared.wait_for(State::take_picture_task) {
         match task {
             Task::Open(request) => open(shared, request),
+            // It is kept, and found when it is opened; what is wrong with it is told then, too.
+            Task::Soon(path) => drop(read_or_reuse(shared, &PictureSource::File(path))),
             Task::Ahead(path) => read_ahead(shared, path),
         }
     }
@@ -134,7 +142,12 @@ fn read_or_reuse(shared: &Shared, source: &PictureSource) -> Result<PictureHandl
     if let Some(kept) = stamp.as_ref().and_then(|stamp| shared.lock().pictures.get(stamp)) {
         return Ok(kept);
     }
-    let picture = PictureHandle::new(fenced_result(|| (shared.read_picture)(source))?);
+    let picture = fenced_result(|| {
+        let picture = PictureHandle::new((shared.read_picture)(source)?);
+        // Here, and not where it is shown: the first frame that knows of the picture then shows it.
+        picture.make_coarser_levels();
+        Ok::<_, PictureError>(picture)
+    })?;
     if let Some(stamp) = stamp {
         shared.lock().pictures.keep(stamp, picture.clone());
     }

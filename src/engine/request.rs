@@ -5,10 +5,10 @@
 use crate::geometry::PixelRect;
 use crate::inference::{InferenceError, Segmenter};
 use crate::prompt::Prompt;
-use crate::raster::Picture;
+use crate::raster::{Level, Picture, coarser_levels};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Counts the questions of one kind; an answer with a lower number than the newest question is stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -34,6 +34,7 @@ pub struct PictureHandle(Arc<OpenPicture>);
 struct OpenPicture {
     id: PictureId,
     picture: Picture,
+    coarser: OnceLock<Arc<[Level]>>,
 }
 
 impl PictureHandle {
@@ -41,7 +42,23 @@ impl PictureHandle {
     pub fn new(picture: Picture) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = PictureId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Self(Arc::new(OpenPicture { id, picture }))
+        Self(Arc::new(OpenPicture { id, picture, coarser: OnceLock::new() }))
+    }
+
+    /// Makes the smaller sizes of the picture, for showing it ([`coarser_levels`]). Slow: for workers.
+    pub(super) fn make_coarser_levels(&self) {
+        self.0.coarser.get_or_init(|| coarser_levels(&self.0.picture).into());
+    }
+
+    /// The smaller sizes of the picture, if they were made.
+    pub fn coarser_levels(&self) -> Option<&Arc<[Level]>> {
+        self.0.coarser.get()
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(super) fn byte_size(&self) -> usize {
+        let levels = self.coarser_levels().map_or(0, |levels| levels.iter().map(|level| level.rgba.len()).sum());
+        self.rgb.len() + levels
     }
 
     /// Its identity.

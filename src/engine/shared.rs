@@ -13,6 +13,7 @@ use crossbeam_channel::Sender;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Queues, events and what the workers need.
 pub(super) struct Shared {
@@ -20,6 +21,7 @@ pub(super) struct Shared {
     changed: Condvar,
     events: Sender<Event>,
     wake: Arc<dyn Fn() + Send + Sync>,
+    pub progress_step: Duration,
     pub disk: Option<DiskCache>,
     pub read_picture: PictureReader,
     cache_trouble_told: AtomicBool,
@@ -37,6 +39,7 @@ impl Shared {
             changed: Condvar::new(),
             events,
             wake: options.wake,
+            progress_step: options.progress_step,
             disk: options.cache_folder.map(|folder| DiskCache::new(folder, options.disk_budget_bytes)),
             read_picture,
             cache_trouble_told: AtomicBool::new(false),

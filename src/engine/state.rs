@@ -191,6 +191,8 @@ pub(super) struct State {
     pub sweep_due: bool,
 
     pub open: Option<OpenRequest>,
+    /// A file that will probably be opened in a moment.
+    pub read_soon: Option<PathBuf>,
     /// A picture for the user is being read.
     pub opening: bool,
     pub pictures: KeptPictures,
@@ -219,6 +221,7 @@ impl State {
             to_store: VecDeque::new(),
             sweep_due: options.cache_folder.is_some(),
             open: None,
+            read_soon: None,
             opening: false,
             pictures: KeptPictures::default(),
             jobs_made: 0,

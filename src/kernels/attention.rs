@@ -20,7 +20,7 @@ use super::product::{Rows, RowsMut};
 use super::tile::{MAX_ROWS, Tile};
 use super::{Aligned, Cpu};
 use groups::Query;
-use softmax::{Bias, Finish, Softmax};
+use softmax::{Bias, Finish, MOST_LANES, Softmax};
 
 /// Queries of a block, at most.
 const QUERIES: usize = 96;
@@ -294,7 +294,8 @@ impl Work<'_> {
         Room {
             queries: cpu.arena.take(rows * self.layout.depth),
             scores: cpu.arena.take(rows * self.layout.score_stride()),
-            terms: cpu.arena.take(rows * distances),
+            // Vectors are read from any distance on.
+            terms: cpu.arena.take(rows * distances + MOST_LANES),
             acc: cpu.arena.take(rows * self.layout.padded(&self.layout.value_panels)),
             max: [0.0; QUERIES + MAX_ROWS],
             sum: [0.0; QUERIES + MAX_ROWS],

@@ -159,6 +159,17 @@ impl Block {
                     }
                 }
             }
+            // What the next tile starts from and writes may still be in memory, and nothing else asks for it early.
+            for r in ROWS..2 * ROWS {
+                for v in 0..VECTORS {
+                    let at = (row + r) * self.out_row + column + v * S::LANES;
+                    S::prefetch(self.out.wrapping_add(at));
+                    if !self.start.is_null() {
+                        let at = (row + r) * self.start_row + column + v * S::LANES;
+                        S::prefetch(self.start.wrapping_add(at));
+                    }
+                }
+            }
             let mut b = self.b.add(column);
             if TRANSPOSED {
                 let mut a = self.a.add(row);

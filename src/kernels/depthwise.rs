@@ -9,9 +9,12 @@ use super::math::Activation;
 use super::memory::{Aligned, Shared};
 use super::simd::Simd;
 use super::{Cpu, Isa};
+use std::ops::Range;
 
 /// Rows of the largest kernel.
 pub(super) const MAX_KERNEL: usize = 7;
+/// Columns of the map under the pixels that are summed at once, at most: eight with a kernel of 5 and a stride of 2.
+const WINDOW: usize = 19;
 
 /// A depthwise convolution's weights.
 pub struct Depthwise {
@@ -149,6 +152,8 @@ impl Kernel for LineKernel<'_> {
             match (self.depthwise.kernel, self.depthwise.stride) {
                 (3, 1) if S::LANES == 16 => self.pixels::<S, 3, 1, 8>(),
                 (3, 2) if S::LANES == 16 => self.pixels::<S, 3, 2, 8>(),
+                (5, 1) if S::LANES == 16 => self.pixels::<S, 5, 1, 8>(),
+                (5, 2) if S::LANES == 16 => self.pixels::<S, 5, 2, 8>(),
                 (3, 1) => self.pixels::<S, 3, 1, 4>(),
                 (3, 2) => self.pixels::<S, 3, 2, 4>(),
                 (5, 1) => self.pixels::<S, 5, 1, 4>(),
@@ -172,26 +177,59 @@ impl LineKernel<'_> {
         let begin = if first < 0 { first.unsigned_abs().div_ceil(stride) } else { 0 }.min(count);
         let room = wide as isize - kernel as isize - first;
         let end = if room < 0 { 0 } else { room as usize / stride + 1 }.clamp(begin, count);
-        // SAFETY: pixels are below `count`; whole windows lie within the rows, `edge` keeps to those taps that do.
+        let channels = self.depthwise.channels;
+        // A vector of channels along the whole line, then the next: what neighbouring pixels share stays in the first
+        // cache.
+        // SAFETY: pixels are below `count`; whole windows lie within the rows, `edge` keeps to those taps that do; a partial
+        // vector keeps to `channels`.
+        unsafe {
+            let mut channel = 0;
+            while channel + S::LANES <= channels {
+                self.along::<S, KERNEL, STRIDE, TOGETHER, false>(begin..end, channel, S::LANES);
+                channel += S::LANES;
+            }
+            if channel < channels {
+                self.along::<S, KERNEL, STRIDE, TOGETHER, true>(begin..end, channel, channels - channel);
+            }
+        }
+    }
+
+    /// One vector of channels along the line; `inside` are the pixels all of whose taps lie within the rows.
+    ///
+    /// # Safety
+    /// As [`Depthwise::run_line`]; the channels exist.
+    #[inline(always)]
+    unsafe fn along<S: Simd, const KERNEL: usize, const STRIDE: usize, const TOGETHER: usize, const PARTIAL: bool>(
+        &self,
+        inside: Range<usize>,
+        channel: usize,
+        lanes: usize,
+    ) {
+        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
+        let Line { wide, first, count, .. } = self.line;
+        let Range { start: begin, end } = inside;
+        // SAFETY: the caller's promise.
         unsafe {
             for pixel in (0..begin).chain(end..count) {
                 let first_tap = first + (pixel * stride) as isize;
                 let from = (-first_tap).clamp(0, kernel as isize) as usize;
                 let to = (wide as isize - first_tap).clamp(from as isize, kernel as isize) as usize;
-                self.channels::<S, 0, 0, 1>(pixel, from, to);
+                self.sum_one::<S, PARTIAL>(pixel, channel, lanes, from..to);
             }
             let mut pixel = begin;
-            while pixel + TOGETHER <= end {
-                self.channels::<S, KERNEL, STRIDE, TOGETHER>(pixel, 0, kernel);
-                pixel += TOGETHER;
-            }
-            if pixel < end && end - begin >= TOGETHER {
-                // Some are computed twice, to the same values.
-                self.channels::<S, KERNEL, STRIDE, TOGETHER>(end - TOGETHER, 0, kernel);
-            } else {
-                for pixel in pixel..end {
-                    self.channels::<S, 0, 0, 1>(pixel, 0, kernel);
+            if KERNEL > 0 {
+                while pixel + TOGETHER <= end {
+                    self.sum::<S, KERNEL, STRIDE, TOGETHER, PARTIAL>(pixel, channel, lanes);
+                    pixel += TOGETHER;
                 }
+                if pixel < end && end - begin >= TOGETHER {
+                    // Some are computed twice, to the same values.
+                    self.sum::<S, KERNEL, STRIDE, TOGETHER, PARTIAL>(end - TOGETHER, channel, lanes);
+                    pixel = end;
+                }
+            }
+            for pixel in pixel..end {
+                self.sum_one::<S, PARTIAL>(pixel, channel, lanes, 0..kernel);
             }
         }
     }
@@ -201,50 +239,66 @@ impl LineKernel<'_> {
         if KERNEL > 0 { (KERNEL, STRIDE) } else { (self.depthwise.kernel, self.depthwise.stride) }
     }
 
-    /// All channels of `PIXELS` neighbours, from the columns `from..to` of the kernel.
+    /// `PIXELS` neighbours at once, each row of the map loaded into registers once for all of them.
     ///
     /// # Safety
-    /// These columns lie within the rows for each of the pixels.
-    #[inline(always)]
-    unsafe fn channels<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize>(
-        &self,
-        pixel: usize,
-        from: usize,
-        to: usize,
-    ) {
-        let channels = self.depthwise.channels;
-        let mut channel = 0;
-        // SAFETY: the caller's promise; a partial vector keeps to `channels`.
-        unsafe {
-            while channel + S::LANES <= channels {
-                self.sum::<S, KERNEL, STRIDE, PIXELS, false>(pixel, channel, S::LANES, from, to);
-                channel += S::LANES;
-            }
-            if channel < channels {
-                self.sum::<S, KERNEL, STRIDE, PIXELS, true>(pixel, channel, channels - channel, from, to);
-            }
-        }
-    }
-
-    /// One vector of channels, the first `count` of it if `PARTIAL`.
-    ///
-    /// # Safety
-    /// As for `channels`.
+    /// All taps of these pixels lie within the rows; the channels exist.
     #[inline(always)]
     unsafe fn sum<S: Simd, const KERNEL: usize, const STRIDE: usize, const PIXELS: usize, const PARTIAL: bool>(
         &self,
         pixel: usize,
         channel: usize,
-        count: usize,
-        from: usize,
-        to: usize,
+        lanes: usize,
     ) {
-        let (kernel, stride) = self.kernel_and_stride::<KERNEL, STRIDE>();
-        let Depthwise { channels, activation, .. } = *self.depthwise;
+        let channels = self.depthwise.channels;
         // SAFETY: the caller's promise.
         unsafe {
-            let bias = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), count);
+            let bias = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), lanes);
             let mut sums = [bias; PIXELS];
+            let mut weights = self.depthwise.weight.as_ptr().add(channel);
+            let left = (self.line.first + (pixel * STRIDE) as isize) * channels as isize + channel as isize;
+            for y in 0..KERNEL {
+                let row = self.line.rows[y];
+                if !row.is_null() {
+                    let mut from = row.offset(left);
+                    let mut window = [S::splat(0.0); WINDOW];
+                    for x in 0..(PIXELS - 1) * STRIDE + KERNEL {
+                        window[x] = load::<S, PARTIAL>(from, lanes);
+                        from = from.wrapping_add(channels);
+                    }
+                    for x in 0..KERNEL {
+                        let weight = load::<S, PARTIAL>(weights.add(x * channels), lanes);
+                        for p in 0..PIXELS {
+                            sums[p] = S::mul_add(window[p * STRIDE + x], weight, sums[p]);
+                        }
+                    }
+                }
+                weights = weights.wrapping_add(KERNEL * channels);
+            }
+            self.depthwise.activation.apply_each::<S, PIXELS>(&mut sums);
+            let to = self.line.to.add(pixel * channels + channel);
+            for p in 0..PIXELS {
+                store::<S, PARTIAL>(to.add(p * channels), lanes, sums[p]);
+            }
+        }
+    }
+
+    /// One pixel of any kernel, from some columns of it.
+    ///
+    /// # Safety
+    /// These columns of the pixel's taps lie within the rows; the channels exist.
+    #[inline(always)]
+    unsafe fn sum_one<S: Simd, const PARTIAL: bool>(
+        &self,
+        pixel: usize,
+        channel: usize,
+        lanes: usize,
+        columns: Range<usize>,
+    ) {
+        let Depthwise { channels, kernel, stride, activation, .. } = *self.depthwise;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sum = load::<S, PARTIAL>(self.depthwise.bias.as_ptr().add(channel), lanes);
             let weights = self.depthwise.weight.as_ptr().add(channel);
             let left = (self.line.first + (pixel * stride) as isize) * channels as isize + channel as isize;
             for y in 0..kernel {
@@ -254,25 +308,25 @@ impl LineKernel<'_> {
                 }
                 // A window at the edge starts outside the row; only its inner columns are read.
                 let row = row.wrapping_offset(left);
-                for x in from..to {
-                    let w = load::<S, PARTIAL>(weights.add((y * kernel + x) * channels), count);
-                    for p in 0..PIXELS {
-                        let at = row.wrapping_add((p * stride + x) * channels);
-                        sums[p] = S::mul_add(load::<S, PARTIAL>(at, count), w, sums[p]);
-                    }
+                for x in columns.clone() {
+                    let weight = load::<S, PARTIAL>(weights.add((y * kernel + x) * channels), lanes);
+                    sum = S::mul_add(load::<S, PARTIAL>(row.wrapping_add(x * channels), lanes), weight, sum);
                 }
             }
-            activation.apply_each::<S, PIXELS>(&mut sums);
-            let to = self.line.to.add(pixel * channels + channel);
-            for p in 0..PIXELS {
-                if PARTIAL {
-                    S::store_partial(to.add(p * channels), count, sums[p]);
-                } else {
-                    S::store(to.add(p * channels), sums[p]);
-                }
-            }
+            let value = activation.apply::<S>(sum);
+            store::<S, PARTIAL>(self.line.to.add(pixel * channels + channel), lanes, value);
         }
     }
+}
+
+/// Writes a whole vector, or its first `count` values.
+///
+/// # Safety
+/// There is room for them.
+#[inline(always)]
+unsafe fn store<S: Simd, const PARTIAL: bool>(to: *mut f32, count: usize, v: S::V) {
+    // SAFETY: the caller's promise.
+    unsafe { if PARTIAL { S::store_partial(to, count, v) } else { S::store(to, v) } }
 }
 
 /// A whole vector, or its first `count` values.

@@ -9,15 +9,13 @@ use super::memory::{Aligned, Shared};
 use super::norm::LayerNorm;
 use super::packed::Packed;
 use super::product::{Linear, Rows, RowsMut, Start};
-use super::simd::Simd;
+use super::simd::{MAX_LANES, Simd};
 use super::{Activation, Cpu};
 
 /// Cells that are enlarged together: whole tiles of any height.
 const CELLS: usize = 24;
 /// Pixels that a row of the first enlargement becomes.
 const QUARTERS: usize = 4;
-/// The most lanes of a vector.
-const MAX_LANES: usize = 16;
 
 /// The enlargement's weights.
 pub struct Enlarge {

@@ -20,6 +20,10 @@ const MIN_BAND: usize = 4;
 /// Tasks a thread, so that a late one costs little. Each repeats `kernel - stride` widened rows of its neighbour.
 const TASKS_A_THREAD: usize = 4;
 
+/// Values of a widened map that is stored whole: it stays in the shared cache, and whole products read the weights, which
+/// are the larger part where maps are small, less often.
+const STORED_WHOLE: usize = 1 << 20;
+
 /// The block's layers.
 pub struct InvertedResidual {
     expand: Option<Linear>,
@@ -74,6 +78,9 @@ impl InvertedResidual {
         if out.is_empty() {
             return;
         }
+        if height * width * middle <= STORED_WHOLE {
+            return self.run_stored(cpu, map, [height, width], out);
+        }
         let cut = self.cut(cpu.pool.threads(), out_height, out_width);
         let out = Shared::new(out);
         cpu.pool.run(cut.strips * cut.bands, &|task| {
@@ -121,6 +128,25 @@ impl InvertedResidual {
                 self.project.run_here(count, Rows::dense(&filtered, middle), start, RowsMut::dense(part, outputs));
             }
         });
+    }
+
+    /// Layer after layer.
+    fn run_stored(&self, cpu: &Cpu, map: &[f32], [height, width]: [usize; 2], out: &mut [f32]) {
+        let (inputs, middle, outputs) = (self.inputs(), self.depthwise.channels(), self.outputs());
+        let pixels = out.len() / outputs;
+        let mut filtered = cpu.arena.take(pixels * middle);
+        match &self.expand {
+            Some(expand) => {
+                let mut wide = cpu.arena.take(height * width * middle);
+                let (x, to) = (Rows::dense(map, inputs), RowsMut::dense(&mut wide, middle));
+                expand.run(cpu.pool, height * width, x, Start::Zero, to);
+                self.depthwise.run(cpu, &wide, height, width, &mut filtered);
+            }
+            None => self.depthwise.run(cpu, map, height, width, &mut filtered),
+        }
+        let start = if self.skip { Start::Other(Rows::dense(map, inputs)) } else { Start::Zero };
+        let (x, to) = (Rows::dense(&filtered, middle), RowsMut::dense(out, outputs));
+        self.project.run(cpu.pool, pixels, x, start, to);
     }
 
     fn cut(&self, threads: usize, out_height: usize, out_width: usize) -> Cut {

@@ -10,6 +10,8 @@ use super::pool::Pool;
 use super::product::{Rows, RowsMut};
 use super::simd::Simd;
 
+/// Rows that are normed together.
+const TOGETHER: usize = 4;
 /// Rows a task norms.
 const ROWS_A_TASK: usize = 64;
 
@@ -58,22 +60,32 @@ impl LayerNorm {
     fn spread(&self, pool: &Pool, count: usize, place: &(dyn Fn(usize) -> (*const f32, *mut f32) + Sync)) {
         let each = if count * self.channels() < 8192 { count.max(1) } else { ROWS_A_TASK };
         pool.run(count.div_ceil(each), &|task| {
-            for row in task * each..((task + 1) * each).min(count) {
-                let (from, to) = place(row);
-                // SAFETY: `channels` values are readable at `from` and writable at `to`, and each row has one task.
-                unsafe { self.isa.run(NormRow { norm: self, from, to }) };
+            let end = ((task + 1) * each).min(count);
+            let mut row = task * each;
+            // SAFETY: `channels` values are readable at `from` and writable at `to`, and each row has one task.
+            unsafe {
+                while row + TOGETHER <= end {
+                    let places: [_; TOGETHER] = std::array::from_fn(|r| place(row + r));
+                    self.isa.run(NormRows { norm: self, from: places.map(|p| p.0), to: places.map(|p| p.1) });
+                    row += TOGETHER;
+                }
+                for row in row..end {
+                    let (from, to) = place(row);
+                    self.isa.run(NormRows { norm: self, from: [from], to: [to] });
+                }
             }
         });
     }
 }
 
-struct NormRow<'a> {
+/// Some rows at once, because a row is a chain of steps that wait for each other.
+struct NormRows<'a, const ROWS: usize> {
     norm: &'a LayerNorm,
-    from: *const f32,
-    to: *mut f32,
+    from: [*const f32; ROWS],
+    to: [*mut f32; ROWS],
 }
 
-impl Kernel for NormRow<'_> {
+impl<const ROWS: usize> Kernel for NormRows<'_, ROWS> {
     type Output = ();
 
     #[inline(always)]
@@ -81,52 +93,68 @@ impl Kernel for NormRow<'_> {
         let count = self.norm.channels();
         let whole = count / S::LANES * S::LANES;
         let tail = count - whole;
-        // SAFETY: the maker's promise: `channels` values at both places; partial accesses keep to them.
+        let Self { from, to, .. } = self;
+        // SAFETY: the maker's promise: `channels` values at all places; partial accesses keep to them.
         unsafe {
-            let (mut sum, mut sum2) = (S::splat(0.0), S::splat(0.0));
+            let (mut sum, mut sum2) = ([S::splat(0.0); ROWS], [S::splat(0.0); ROWS]);
             let mut at = 0;
             while at + 2 * S::LANES <= whole {
-                sum = S::add(sum, S::load(self.from.add(at)));
-                sum2 = S::add(sum2, S::load(self.from.add(at + S::LANES)));
+                for r in 0..ROWS {
+                    sum[r] = S::add(sum[r], S::load(from[r].add(at)));
+                    sum2[r] = S::add(sum2[r], S::load(from[r].add(at + S::LANES)));
+                }
                 at += 2 * S::LANES;
             }
-            if at < whole {
-                sum = S::add(sum, S::load(self.from.add(at)));
+            let (mut mean, mut centre) = ([0.0; ROWS], [S::splat(0.0); ROWS]);
+            for r in 0..ROWS {
+                if at < whole {
+                    sum[r] = S::add(sum[r], S::load(from[r].add(at)));
+                }
+                if tail > 0 {
+                    sum2[r] = S::add(sum2[r], S::load_partial(from[r].add(whole), tail));
+                }
+                mean[r] = S::sum(S::add(sum[r], sum2[r])) / count as f32;
+                centre[r] = S::splat(-mean[r]);
             }
-            if tail > 0 {
-                sum2 = S::add(sum2, S::load_partial(self.from.add(whole), tail));
-            }
-            let mean = S::sum(S::add(sum, sum2)) / count as f32;
-            let centre = S::splat(-mean);
-            let (mut square, mut square2) = (S::splat(0.0), S::splat(0.0));
+            let (mut square, mut square2) = ([S::splat(0.0); ROWS], [S::splat(0.0); ROWS]);
             at = 0;
             while at + 2 * S::LANES <= whole {
-                let a = S::add(S::load(self.from.add(at)), centre);
-                let b = S::add(S::load(self.from.add(at + S::LANES)), centre);
-                square = S::mul_add(a, a, square);
-                square2 = S::mul_add(b, b, square2);
+                for r in 0..ROWS {
+                    let a = S::add(S::load(from[r].add(at)), centre[r]);
+                    let b = S::add(S::load(from[r].add(at + S::LANES)), centre[r]);
+                    square[r] = S::mul_add(a, a, square[r]);
+                    square2[r] = S::mul_add(b, b, square2[r]);
+                }
                 at += 2 * S::LANES;
             }
-            if at < whole {
-                let a = S::add(S::load(self.from.add(at)), centre);
-                square = S::mul_add(a, a, square);
+            let mut scale = [S::splat(0.0); ROWS];
+            for r in 0..ROWS {
+                if at < whole {
+                    let a = S::add(S::load(from[r].add(at)), centre[r]);
+                    square[r] = S::mul_add(a, a, square[r]);
+                }
+                let mut squares = S::sum(S::add(square[r], square2[r]));
+                for lane in whole..count {
+                    let off = *from[r].add(lane) - mean[r];
+                    squares += off * off;
+                }
+                scale[r] = S::splat(1.0 / (squares / count as f32 + self.norm.epsilon).sqrt());
             }
-            let mut squares = S::sum(S::add(square, square2));
-            for lane in whole..count {
-                let off = *self.from.add(lane) - mean;
-                squares += off * off;
-            }
-            let scale = S::splat(1.0 / (squares / count as f32 + self.norm.epsilon).sqrt());
             let (weight, bias) = (self.norm.weight.as_ptr(), self.norm.bias.as_ptr());
             for at in (0..whole).step_by(S::LANES) {
-                let x = S::mul(S::add(S::load(self.from.add(at)), centre), scale);
-                let y = S::mul_add(x, S::load(weight.add(at)), S::load(bias.add(at)));
-                S::store(self.to.add(at), self.norm.activation.apply::<S>(y));
+                let (w, b) = (S::load(weight.add(at)), S::load(bias.add(at)));
+                for r in 0..ROWS {
+                    let x = S::mul(S::add(S::load(from[r].add(at)), centre[r]), scale[r]);
+                    S::store(to[r].add(at), self.norm.activation.apply::<S>(S::mul_add(x, w, b)));
+                }
             }
             if tail > 0 {
-                let x = S::mul(S::add(S::load_partial(self.from.add(whole), tail), centre), scale);
                 let (w, b) = (S::load_partial(weight.add(whole), tail), S::load_partial(bias.add(whole), tail));
-                S::store_partial(self.to.add(whole), tail, self.norm.activation.apply::<S>(S::mul_add(x, w, b)));
+                for r in 0..ROWS {
+                    let x = S::mul(S::add(S::load_partial(from[r].add(whole), tail), centre[r]), scale[r]);
+                    let y = self.norm.activation.apply::<S>(S::mul_add(x, w, b));
+                    S::store_partial(to[r].add(whole), tail, y);
+                }
             }
         }
     }

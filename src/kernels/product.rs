@@ -218,6 +218,10 @@ impl Grid {
             let rows_each = rows_in_chunk(weights.depth).min(count);
             return Self { rows_each, ..whole };
         }
+        // Few rows: each panel is read by one task alone.
+        if count <= rows_in_chunk(weights.depth) && panels >= 2 * threads {
+            return Self { panels_each: panels.div_ceil(4 * threads), ..whole };
+        }
         // A few chunks for each thread, so that a late one costs little; whole tiles of any height.
         let fair = count.div_ceil(threads * 4).next_multiple_of(24);
         let rows_each = fair.min(rows_in_chunk(weights.depth)).min(count);

@@ -7,6 +7,7 @@
 //! few pixels would differ, by one level.
 
 use crate::geometry::PixelRect;
+use rayon::prelude::*;
 
 /// Fractional bits of a weight: 32 less 8 for the pixel and 2 against overflow.
 const WEIGHT_BITS: u32 = 32 - 8 - 2;
@@ -25,30 +26,37 @@ pub fn resize_rgb(rgb: &[u8], size: (u32, u32), view: PixelRect, to: (u32, u32))
     assert_eq!(rgb.len(), width as usize * height as usize * 3, "pixels of a {width} x {height} picture");
     assert!(view.right() <= width && view.bottom() <= height, "{view:?} lies in a {width} x {height} picture");
     assert!(view.width > 0 && view.height > 0 && to.0 > 0 && to.1 > 0, "{view:?} to {to:?} has pixels");
-    let rows = rgb.chunks_exact(width as usize * 3).skip(view.y as usize).take(view.height as usize);
-    let rows = rows.map(|row| &row[view.x as usize * 3..][..view.width as usize * 3]);
-    let mut narrowed = Vec::with_capacity(to.0 as usize * view.height as usize * 3);
-    if to.0 == view.width {
-        rows.for_each(|row| narrowed.extend_from_slice(row));
-    } else {
-        let columns = taps(view.width, to.0);
-        rows.for_each(|row| narrowed.extend(columns.iter().flat_map(|taps| weighted_pixel(row, taps))));
-    }
+    let row_of =
+        |y: usize| &rgb[((view.y as usize + y) * width as usize + view.x as usize) * 3..][..view.width as usize * 3];
+    let row_bytes = to.0 as usize * 3;
+    // Filled below; zeros come from the system for nothing.
+    let mut narrowed = vec![0; row_bytes * view.height as usize];
+    let columns = (to.0 != view.width).then(|| ColumnTaps::new(view.width, to.0));
+    narrowed.par_chunks_exact_mut(row_bytes).enumerate().with_min_len(ROWS_A_TASK).for_each_init(
+        Vec::new,
+        |padded, (y, out)| match &columns {
+            Some(columns) => pulp::Arch::new().dispatch(NarrowRow { row: row_of(y), columns, padded, out }),
+            None => out.copy_from_slice(row_of(y)),
+        },
+    );
     if to.1 == view.height {
         return narrowed;
     }
-    let row_bytes = to.0 as usize * 3;
-    let mut out = Vec::with_capacity(row_bytes * to.1 as usize);
-    let mut sums = vec![0i32; row_bytes];
-    for Taps { first, weights } in taps(view.height, to.1) {
-        sums.fill(HALF);
-        for (row, weight) in narrowed[first * row_bytes..].chunks_exact(row_bytes).zip(weights) {
-            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += i32::from(value) * weight);
-        }
-        out.extend(sums.iter().map(|&sum| byte(sum)));
-    }
+    let mut out = vec![0; row_bytes * to.1 as usize];
+    let lines = out.par_chunks_exact_mut(row_bytes).zip(taps(view.height, to.1));
+    lines.with_min_len(ROWS_A_TASK).for_each_init(Vec::new, |sums, (out, taps)| {
+        pulp::Arch::new().dispatch(MixRows {
+            rows: &narrowed[taps.first * row_bytes..],
+            weights: &taps.weights,
+            sums,
+            out,
+        });
+    });
     out
 }
+
+/// Rows of one task for a thread: some tens of microseconds of work.
+const ROWS_A_TASK: usize = 16;
 
 /// Which source pixels make a target pixel, along one axis.
 struct Taps {
@@ -75,16 +83,91 @@ fn taps(from: u32, to: u32) -> Vec<Taps> {
     (0..to).map(tap).collect()
 }
 
-fn weighted_pixel(row: &[u8], taps: &Taps) -> [u8; 3] {
-    let mut sums = [HALF; 3];
-    for (pixel, weight) in row.as_chunks::<3>().0[taps.first..].iter().zip(&taps.weights) {
-        for (sum, &value) in sums.iter_mut().zip(pixel) {
-            *sum += i32::from(value) * weight;
-        }
-    }
-    sums.map(byte)
+/// Values that are added up side by side in a row: four pixels of three channels.
+const LANES: usize = 12;
+
+/// The taps of all columns, laid out for [`NarrowRow`]: weights come once a channel, and in whole blocks of [`LANES`].
+struct ColumnTaps {
+    /// The first source value (three a pixel) of each column.
+    first: Vec<usize>,
+    /// Blocks of each column.
+    blocks: usize,
+    /// `[columns, blocks]`; zeros beyond a column's last tap.
+    weights: Vec<[i32; LANES]>,
 }
 
+impl ColumnTaps {
+    fn new(from: u32, to: u32) -> Self {
+        let taps = taps(from, to);
+        let most = taps.iter().map(|taps| taps.weights.len()).max().unwrap_or(0);
+        let blocks = (3 * most).div_ceil(LANES);
+        let mut weights = vec![[0; LANES]; blocks * taps.len()];
+        for (taps, blocks) in taps.iter().zip(weights.chunks_exact_mut(blocks)) {
+            for (slot, weight) in blocks.as_flattened_mut().chunks_exact_mut(3).zip(&taps.weights) {
+                slot.fill(*weight);
+            }
+        }
+        Self { first: taps.iter().map(|taps| 3 * taps.first).collect(), blocks, weights }
+    }
+}
+
+/// One row made shorter. The sums are those of [`Taps`] in another order, which whole numbers do not notice.
+struct NarrowRow<'a> {
+    row: &'a [u8],
+    columns: &'a ColumnTaps,
+    /// Room for the row and a block of zeros behind it.
+    padded: &'a mut Vec<u8>,
+    out: &'a mut [u8],
+}
+
+impl pulp::WithSimd for NarrowRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { row, columns: ColumnTaps { first, blocks, weights }, padded, out } = self;
+        let span = blocks * LANES;
+        padded.clear();
+        padded.extend_from_slice(row);
+        padded.resize(row.len() + span, 0);
+        for ((pixel, &first), weights) in
+            out.as_chunks_mut::<3>().0.iter_mut().zip(first).zip(weights.chunks_exact(*blocks))
+        {
+            let mut sums = [0i32; LANES];
+            for (values, weights) in padded[first..][..span].as_chunks::<LANES>().0.iter().zip(weights) {
+                for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {
+                    *sum += i32::from(value) * weight;
+                }
+            }
+            *pixel = std::array::from_fn(|c| byte(HALF + sums[c] + sums[c + 3] + sums[c + 6] + sums[c + 9]));
+        }
+    }
+}
+
+/// One row of the result from the rows that it covers.
+struct MixRows<'a> {
+    rows: &'a [u8],
+    weights: &'a [i32],
+    sums: &'a mut Vec<i32>,
+    out: &'a mut [u8],
+}
+
+impl pulp::WithSimd for MixRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { rows, weights, sums, out } = self;
+        sums.clear();
+        sums.resize(out.len(), HALF);
+        for (row, &weight) in rows.chunks_exact(out.len()).zip(weights) {
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += i32::from(value) * weight);
+        }
+        out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = byte(sum));
+    }
+}
+
+#[inline(always)]
 fn byte(sum: i32) -> u8 {
     (sum >> WEIGHT_BITS).clamp(0, 255) as u8
 }

@@ -13,7 +13,7 @@ use super::picture_layer::PictureLayer;
 use super::pipelines::Pipelines;
 use super::worker::{Done, Job, Wake, Worker};
 use crate::geometry::ImageFromScreen;
-use crate::raster::{LogitField, Mask, Picture};
+use crate::raster::{Level, LogitField, Mask, Picture};
 use egui_wgpu::RenderState;
 use std::sync::Arc;
 
@@ -89,8 +89,8 @@ pub(super) struct Gpu {
     linear_output: bool,
 }
 
-/// Bytes uploaded in one frame: about 2 ms of copying.
-const FRAME_BUDGET: usize = 6 << 20;
+/// Bytes uploaded in one frame: about 4 ms of copying.
+const FRAME_BUDGET: usize = 12 << 20;
 /// Most texels of a picture's finest level: 400 MB, and a third more for the other levels.
 const MAX_TEXELS: u64 = 100_000_000;
 /// From this many physical pixels a picture pixel each one is drawn as a flat square.
@@ -101,7 +101,12 @@ pub struct CanvasRenderer {
     gpu: Option<Gpu>,
     worker: Worker,
     wake: Wake,
+    /// Bytes that a frame may upload; without a bound all levels are uploaded, whatever the zoom.
     budget: usize,
+    /// What is left of it in this frame.
+    budget_left: usize,
+    /// Levels that somebody has made already, for the picture that they are of.
+    brought: Option<(Picture, Arc<[Level]>)>,
     /// Counts the pictures shown, so that late answers for an older one are known.
     scene: u64,
     picture: Option<Picture>,
@@ -138,6 +143,8 @@ impl CanvasRenderer {
             worker,
             wake,
             budget,
+            budget_left: budget,
+            brought: None,
             scene: 0,
             picture: None,
             picture_layer: None,
@@ -153,6 +160,14 @@ impl CanvasRenderer {
         self.gpu.is_some()
     }
 
+    /// Brings along the levels of a picture that will be shown next ([`crate::raster::coarser_levels`]), so that it is
+    /// there in its first frame.
+    pub fn bring(&mut self, picture: &Picture, levels: &Arc<[Level]>) {
+        if !is_same(self.picture.as_ref(), Some(picture)) {
+            self.brought = Some((picture.clone(), Arc::clone(levels)));
+        }
+    }
+
     /// Takes in what is to be shown, as it is now; call it once a frame. Unchanged pictures and masks cost nothing.
     pub fn show(&mut self, picture: Option<&Picture>, instances: &[CanvasInstance<'_>]) {
         let Some(gpu) = &self.gpu else { return };
@@ -164,13 +179,13 @@ impl CanvasRenderer {
             self.instances = InstanceLayer::default();
             self.failure = None;
             if let Some(picture) = picture {
-                match check(picture) {
-                    Ok(()) => self.worker.send(Job::Picture {
-                        scene: self.scene,
-                        picture: picture.clone(),
-                        limits: gpu.limits,
-                    }),
-                    Err(message) => self.failure = Some(message),
+                let brought = self.brought.take().filter(|(of, _)| is_same(Some(of), Some(picture)));
+                match (check(picture), brought) {
+                    (Ok(()), Some((_, levels))) => self.picture_layer = Some(picture_layer(gpu, picture, levels)),
+                    (Ok(()), None) => {
+                        self.worker.send(Job::Coarser { scene: self.scene, picture: picture.clone() });
+                    }
+                    (Err(message), _) => self.failure = Some(message),
                 }
             }
         }
@@ -185,34 +200,65 @@ impl CanvasRenderer {
         }
         while let Some(done) = self.worker.receive() {
             match done {
-                Done::Picture { scene, upload } if scene == self.scene => {
-                    self.picture_layer = Some(PictureLayer::new(gpu, upload));
+                Done::Coarser { scene, levels } if scene == self.scene => {
+                    self.picture_layer = self.picture.as_ref().map(|picture| picture_layer(gpu, picture, levels));
+                }
+                Done::Finest { scene, level } if scene == self.scene => {
+                    if let Some(layer) = &mut self.picture_layer {
+                        layer.bring_finest(level);
+                    }
                 }
                 Done::Instances { scene, number, patches } if scene == self.scene => {
                     self.instances.receive(number, patches);
                 }
                 Done::Failed { scene, message } if scene == self.scene => self.failure = Some(message),
-                Done::Picture { .. } | Done::Instances { .. } | Done::Failed { .. } => {}
+                Done::Coarser { .. } | Done::Finest { .. } | Done::Instances { .. } | Done::Failed { .. } => {}
             }
         }
-        let mut budget = self.budget;
-        if let Some(layer) = &mut self.picture_layer {
-            layer.upload(gpu, &mut budget);
-        }
+        self.budget_left = self.budget;
         if let Some(picture) = size {
             let halvings = halvings_needed(picture.0, picture.1, gpu.limits);
-            self.instances.upload(gpu, picture, halvings, &mut budget);
+            self.instances.upload(gpu, picture, halvings, &mut self.budget_left);
         }
-        let complete =
-            self.picture_layer.as_ref().is_none_or(PictureLayer::is_complete) && self.instances.is_complete();
-        if !complete {
+        if !self.instances.is_complete() {
             (self.wake)();
         }
     }
 
-    /// Whether every pixel of the picture is on the GPU. Coarser levels are drawn before that.
+    /// Uploads what a draw at this zoom needs, as far as this frame's budget goes.
+    fn upload_for(&mut self, zoom_px: f32) {
+        let (Some(gpu), Some(picture), Some(layer)) = (&self.gpu, &self.picture, &mut self.picture_layer) else {
+            return;
+        };
+        layer.want_zoom(picture.width, zoom_px);
+        if self.budget == usize::MAX {
+            layer.want(0);
+        }
+        if layer.asks_for_finest() {
+            self.worker.send(Job::Finest { scene: self.scene, picture: picture.clone() });
+            // A worker that works at once has it ready.
+            if let Worker::Inline { .. } = self.worker
+                && let Some(Done::Finest { level, .. }) = self.worker.receive()
+            {
+                layer.bring_finest(level);
+            }
+        }
+        layer.upload(gpu, &mut self.budget_left);
+        // Where the finest level is still being made its worker asks for the frame.
+        if layer.can_go_on() {
+            (self.wake)();
+        }
+    }
+
+    /// Whether all that the last draw needed of the picture is on the GPU. Coarser levels are drawn before that.
     pub fn is_complete(&self) -> bool {
         self.picture_layer.as_ref().is_some_and(PictureLayer::is_complete)
+    }
+
+    /// Whether a frame drawn now shows this picture, be it coarse.
+    pub fn can_draw(&self, picture: &Picture) -> bool {
+        is_same(self.picture.as_ref(), Some(picture))
+            && self.picture_layer.as_ref().is_some_and(PictureLayer::is_drawable)
     }
 
     /// The picture shown last.
@@ -240,6 +286,7 @@ impl CanvasRenderer {
 
     /// Draws what [`CanvasRenderer::show`] was given, as a shape for egui's painter. `None` while there is nothing.
     pub fn paint(&mut self, draw: &SceneDraw<'_>) -> Option<CanvasShape> {
+        self.upload_for(draw.image_from_screen.zoom * draw.pixels_per_point);
         let gpu = self.gpu.as_ref()?;
         let picture = self.picture.as_ref()?;
         let layer = self.picture_layer.as_ref()?;
@@ -290,6 +337,11 @@ pub fn view_uniform(picture: &Picture, draw: &SceneDraw<'_>) -> ViewUniform {
         selection: 0,
         padding: [0; 3],
     }
+}
+
+fn picture_layer(gpu: &Gpu, picture: &Picture, levels: Arc<[Level]>) -> PictureLayer {
+    let halvings = halvings_needed(picture.width, picture.height, gpu.limits);
+    PictureLayer::new(gpu, (picture.width, picture.height), halvings, levels)
 }
 
 fn is_same(a: Option<&Picture>, b: Option<&Picture>) -> bool {

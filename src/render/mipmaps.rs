@@ -1,12 +1,6 @@
-//! A picture made ready for the GPU: RGBA and all its smaller levels, computed on a worker.
-//!
-//! The levels are made here and not on the GPU so that they are the same on every machine, odd sizes do not shift the
-//! picture, and the small levels can be uploaded first: a fitted picture is complete before its finest level is.
-//!
-//! Invariant: each texel of a level is the mean of exactly the part of the finer level that it covers, in sRGB-encoded
-//! values, as egui blends.
+//! Which sizes of a picture the GPU gets: all of them, or fewer where the picture is larger than the device takes.
 
-use crate::raster::Picture;
+use crate::raster::{Level, Picture, coarser_levels, finest_level};
 
 /// What the device can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +9,6 @@ pub struct UploadLimits {
     pub max_side: u32,
     /// Most texels of the finest level.
     pub max_texels: u64,
-}
-
-/// One mip level.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// RGBA, `[height, width, 4]`; alpha is 255.
-    pub rgba: Vec<u8>,
 }
 
 /// A picture as the GPU wants it.
@@ -52,86 +35,13 @@ pub fn level_size(width: u32, height: u32, halvings: u32) -> (u32, u32) {
     ((width >> halvings).max(1), (height >> halvings).max(1))
 }
 
-/// Converts a picture and makes its levels. Slow (a 12-megapixel picture takes tens of milliseconds): not for the UI
-/// thread.
+/// All levels that the GPU can hold of a picture: what a [`super::CanvasRenderer`] shows once it is complete.
 pub fn prepare_upload(picture: &Picture, limits: UploadLimits) -> UploadBuffer {
     let halvings = halvings_needed(picture.width, picture.height, limits);
-    let mut first = if halvings == 0 {
-        let mut rgba = vec![255u8; picture.width as usize * picture.height as usize * 4];
-        for (to, from) in rgba.chunks_exact_mut(4).zip(picture.rgb.chunks_exact(3)) {
-            to[..3].copy_from_slice(from);
-        }
-        Level { width: picture.width, height: picture.height, rgba }
-    } else {
-        halved::<3>(&picture.rgb, picture.width, picture.height)
-    };
-    for _ in 1..halvings {
-        first = halved::<4>(&first.rgba, first.width, first.height);
-    }
-    let mut levels = vec![first];
-    while let Some(last) = levels.last().filter(|l| l.width > 1 || l.height > 1) {
-        levels.push(halved::<4>(&last.rgba, last.width, last.height));
-    }
+    let mut levels = vec![finest_level(picture)];
+    levels.extend(coarser_levels(picture));
+    levels.drain(..(halvings as usize).min(levels.len() - 1));
     UploadBuffer { halvings, levels }
-}
-
-/// For each target cell of a halved axis: the first source cell and the weights of it and the next two, in 1/256,
-/// summing to 256. An even length takes the mean of two; an odd length `2m + 1` spreads `2 + 1/m` cells over three.
-fn axis(length: u32) -> Vec<(usize, [u32; 3])> {
-    let target = (length / 2).max(1);
-    (0..target)
-        .map(|i| {
-            if length == 1 {
-                return (0, [256, 0, 0]);
-            }
-            if length.is_multiple_of(2) {
-                return (2 * i as usize, [128, 128, 0]);
-            }
-            let first = (256 * u64::from(target - i) / u64::from(length)) as u32;
-            let last = (256 * u64::from(i + 1) / u64::from(length)) as u32;
-            (2 * i as usize, [first, 256 - first - last, last])
-        })
-        .collect()
-}
-
-/// Half the size, from `CHANNELS` bytes a pixel (3 or 4) to RGBA.
-fn halved<const CHANNELS: usize>(source: &[u8], width: u32, height: u32) -> Level {
-    let (columns, rows) = (axis(width), axis(height));
-    let stride = width as usize * CHANNELS;
-    let mut rgba = vec![255u8; columns.len() * rows.len() * 4];
-    let even = width.is_multiple_of(2) && height.is_multiple_of(2);
-    let mut line = vec![0u32; stride];
-    for (out, &(y, weights)) in rgba.chunks_exact_mut(columns.len() * 4).zip(&rows) {
-        if even {
-            let (upper, lower) = (&source[y * stride..][..stride], &source[(y + 1) * stride..][..stride]);
-            let pairs = upper.chunks_exact(2 * CHANNELS).zip(lower.chunks_exact(2 * CHANNELS));
-            for (to, (a, b)) in out.chunks_exact_mut(4).zip(pairs) {
-                for c in 0..3 {
-                    let sum =
-                        u16::from(a[c]) + u16::from(a[c + CHANNELS]) + u16::from(b[c]) + u16::from(b[c + CHANNELS]);
-                    to[c] = ((sum + 2) >> 2) as u8;
-                }
-            }
-            continue;
-        }
-        // Rows first, kept in 1/256, then columns.
-        line.fill(0);
-        for (tap, &weight) in weights.iter().enumerate().filter(|(_, w)| **w > 0) {
-            for (sum, &value) in line.iter_mut().zip(&source[(y + tap) * stride..][..stride]) {
-                *sum += weight * u32::from(value);
-            }
-        }
-        for (to, &(x, weights)) in out.chunks_exact_mut(4).zip(&columns) {
-            for c in 0..3 {
-                let mut sum = 0;
-                for (tap, &weight) in weights.iter().enumerate().filter(|(_, w)| **w > 0) {
-                    sum += weight * line[(x + tap) * CHANNELS + c];
-                }
-                to[c] = ((sum + (1 << 15)) >> 16) as u8;
-            }
-        }
-    }
-    Level { width: columns.len() as u32, height: rows.len() as u32, rgba }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! All colours are premultiplied and sRGB-encoded, 0..=1.
 
 use super::gpu_types::{FLAG_SELECTED, FLAG_VISIBLE, FieldUniform, ViewUniform};
-use super::mipmaps::{Level, UploadBuffer};
+use super::mipmaps::UploadBuffer;
 use crate::geometry::ImagePoint;
+use crate::raster::Level;
 use crate::raster::LogitField;
 
 /// A premultiplied colour.

@@ -4,8 +4,7 @@
 //! Redraws that wait behind each other are joined. A panic in the work becomes a message, and the next job runs.
 
 use super::instance_map::{self, IdPatch, Redraw};
-use super::mipmaps::{UploadBuffer, UploadLimits, prepare_upload};
-use crate::raster::Picture;
+use crate::raster::{Level, Picture, coarser_levels, finest_level};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,13 +14,15 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Work; `scene` counts the pictures shown.
 pub(super) enum Job {
-    Picture { scene: u64, picture: Picture, limits: UploadLimits },
+    Coarser { scene: u64, picture: Picture },
+    Finest { scene: u64, picture: Picture },
     Instances { scene: u64, number: u64, picture: (u32, u32), halvings: u32, redraw: Redraw },
 }
 
 /// What came of it.
 pub(super) enum Done {
-    Picture { scene: u64, upload: UploadBuffer },
+    Coarser { scene: u64, levels: Arc<[Level]> },
+    Finest { scene: u64, level: Level },
     Instances { scene: u64, number: u64, patches: Vec<IdPatch> },
     Failed { scene: u64, message: String },
 }
@@ -90,7 +91,7 @@ fn run(queue: &Receiver<Job>, results: &Sender<Done>, wake: &Wake) {
 /// The same work without what nobody waits for any more.
 fn condensed(jobs: Vec<Job>) -> Vec<Job> {
     let scene_of = |job: &Job| match job {
-        Job::Picture { scene, .. } | Job::Instances { scene, .. } => *scene,
+        Job::Coarser { scene, .. } | Job::Finest { scene, .. } | Job::Instances { scene, .. } => *scene,
     };
     let newest = jobs.iter().map(scene_of).max().unwrap_or(0);
     let mut kept: Vec<Job> = Vec::new();
@@ -108,7 +109,7 @@ fn condensed(jobs: Vec<Job>) -> Vec<Job> {
 
 fn fenced(job: Job) -> Done {
     let scene = match &job {
-        Job::Picture { scene, .. } | Job::Instances { scene, .. } => *scene,
+        Job::Coarser { scene, .. } | Job::Finest { scene, .. } | Job::Instances { scene, .. } => *scene,
     };
     catch_unwind(AssertUnwindSafe(|| work(job))).unwrap_or_else(|_| Done::Failed {
         scene,
@@ -118,7 +119,8 @@ fn fenced(job: Job) -> Done {
 
 fn work(job: Job) -> Done {
     match job {
-        Job::Picture { scene, picture, limits } => Done::Picture { scene, upload: prepare_upload(&picture, limits) },
+        Job::Coarser { scene, picture } => Done::Coarser { scene, levels: coarser_levels(&picture).into() },
+        Job::Finest { scene, picture } => Done::Finest { scene, level: finest_level(&picture) },
         Job::Instances { scene, number, picture, halvings, redraw } => {
             Done::Instances { scene, number, patches: instance_map::redraw(picture, halvings, &redraw) }
         }
@@ -148,9 +150,8 @@ mod tests {
         let (woken, wakes) = channel();
         let mut worker = Worker::threaded(Arc::new(move || woken.send(()).expect("the test waits")));
         // Too few bytes for its size: the only way to make the work fail.
-        let broken = Picture { width: 0, height: 9, rgb: Vec::new().into(), notes: Vec::new() };
-        let limits = UploadLimits { max_side: 2, max_texels: 1 };
-        worker.send(Job::Picture { scene: 1, picture: broken, limits });
+        let broken = Picture { width: 4, height: 9, rgb: Vec::new().into(), notes: Vec::new() };
+        worker.send(Job::Coarser { scene: 1, picture: broken });
         wakes.recv().expect("the thread lives");
         assert!(matches!(worker.receive(), Some(Done::Failed { scene: 1, .. })));
         worker.send(redraw_job(1, 5, 0));

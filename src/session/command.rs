@@ -151,6 +151,21 @@ pub enum Command {
     DismissNotice(NoticeId),
 }
 
+impl Command {
+    /// Whether the user will wait for another picture.
+    pub fn opens_a_picture(&self) -> bool {
+        matches!(
+            self,
+            Self::Open(_)
+                | Self::OpenSamples(_)
+                | Self::OpenPasted(_)
+                | Self::ShowImage(_)
+                | Self::NextImage
+                | Self::PreviousImage
+        )
+    }
+}
+
 /// A picture file that the program brings along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleFile {

@@ -151,6 +151,8 @@ pub enum WindowRequest {
     ToggleTheme,
     /// Leave the canvas for the bars and panels: from there Tab goes on.
     FocusPanels,
+    /// Show or hide how long things took.
+    Timings,
     /// Close the window.
     Quit,
 }
@@ -317,6 +319,7 @@ fn default_entries() -> Vec<CommandEntry> {
     let panels = [S::plain(Key::Function(6))];
     add(View, "focus-panels", "Go to the panels (then Tab)", &panels, When::Always, window(W::FocusPanels));
     add(View, "theme", "Light or dark", &[], When::Always, window(W::ToggleTheme));
+    add(View, "timings", "Show or hide timings", &[S::plain(Key::Function(12))], When::Always, window(W::Timings));
 
     add(Help, "palette", "Find a command…", &[S::ctrl('P'), S::ctrl('K')], When::Always, window(W::Palette));
     add(Help, "shortcuts", "Keyboard shortcuts", &[S::sign('?'), S::plain(Key::Function(1))], When::Always, {

@@ -96,8 +96,8 @@ impl Session {
                 }
             }
             Event::EncodedAhead { .. } => {}
-            Event::MaskReady { generation, picture, candidates, decode_ms } => {
-                self.mask_ready(generation, picture, candidates, decode_ms);
+            Event::MaskReady { generation, picture, candidates, decode_ms, ready } => {
+                self.mask_ready(generation, picture, candidates, decode_ms, ready);
             }
             Event::DecodeFailed { generation, problem } => self.decode_failed(generation, &problem),
             Event::HoverReady { generation, picture, candidates } => self.hover_ready(generation, picture, candidates),

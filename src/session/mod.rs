@@ -11,6 +11,7 @@ mod command_table;
 mod draft;
 mod draining;
 mod export;
+mod felt;
 mod import;
 mod keys;
 mod notices;
@@ -29,6 +30,7 @@ pub use command::{Command, ModelChoice, PastedPicture, SampleFile};
 pub use command_table::{Action, CommandEntry, CommandTable, Context, Group, When, WindowRequest};
 pub use draft::{Draft, DraftState};
 pub use export::{CocoSegmentation, ExportInput, ExportKind, ExportReport, ExportRequest, ExportScope, Exporter};
+pub use felt::Felt;
 pub use import::{ImportState, Importer};
 pub use keys::{Key, Shortcut};
 pub use notices::{KEPT_NOTICES, Notice, NoticeId, NoticeLevel, Notices};
@@ -47,7 +49,7 @@ use crate::geometry::ImageRect;
 use project_desk::{Change, OpenRequest, ProjectDesk};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a session is given at its start.
 pub struct Services {
@@ -85,6 +87,8 @@ pub struct Session {
     pub model: ModelState,
     /// How long things took.
     pub timings: Timings,
+    /// How long the user waited.
+    pub felt: Felt,
     /// Messages to the user.
     pub notices: Notices,
     /// The running export.
@@ -93,6 +97,9 @@ pub struct Session {
     pub last_export: Option<Result<ExportReport, String>>,
     /// The running imports.
     pub imports: Vec<ImportState>,
+    /// Set by a window, which then calls [`Session::picture_was_shown`]: a picture is drawn before it is encoded, so
+    /// that the two do not slow each other down.
+    pub shows_pictures_first: bool,
     history: History,
     desk: ProjectDesk,
     services: Services,
@@ -116,10 +123,12 @@ impl Session {
             view: ViewOptions::default(),
             model: ModelState { choice: services.model.clone(), opening: true, ..ModelState::default() },
             timings: Timings::default(),
+            felt: Felt::default(),
             notices: Notices::default(),
             export: None,
             last_export: None,
             imports: Vec::new(),
+            shows_pictures_first: false,
             history: History::default(),
             desk: ProjectDesk::start(services.data_folder.clone(), Arc::clone(&services.wake))?,
             services,
@@ -131,8 +140,19 @@ impl Session {
     /// Does what the user wishes, or says why not. Never waits: what takes time is answered through [`Session::drain`].
     pub fn handle(&mut self, command: Command) {
         use Command as C;
+        if command.opens_a_picture() {
+            self.felt.wish_to_open(Instant::now());
+        }
         match command {
-            C::Open(paths) => self.open(OpenRequest::Paths(paths)),
+            C::Open(paths) => {
+                // One file is read while its project is opened. Of a folder nobody knows yet which picture it will be.
+                if let [path] = paths.as_slice()
+                    && crate::raster::is_picture_path(path)
+                {
+                    self.services.engine.read_soon(path.clone());
+                }
+                self.open(OpenRequest::Paths(paths));
+            }
             C::OpenSamples(samples) => self.open(OpenRequest::Samples(samples)),
             C::OpenPasted(picture) => self.open(OpenRequest::Pasted(picture)),
             C::ShowImage(image) => self.show_image(&image),

@@ -168,15 +168,33 @@ impl Session {
         self.picture.phase = PicturePhase::Ready(handle);
         self.timings.open_ms = Some(open_ms);
         if self.picture.size_conflict.is_none() {
-            if self.model.info.is_some() {
-                self.want_view(None);
+            self.picture.encode_waits = self.shows_pictures_first;
+            if !self.picture.encode_waits {
+                self.encode_from_now_on();
             }
             // Clicks that were left here, or made before.
             if !self.prompting.draft.is_empty() {
                 self.ask();
             }
         }
-        self.services.engine.encode_ahead(self.neighbour_paths());
+        if !self.picture.encode_waits {
+            self.services.engine.encode_ahead(self.neighbour_paths());
+        }
+    }
+
+    /// The window has drawn the picture: now it may be encoded.
+    pub fn picture_was_shown(&mut self) {
+        if std::mem::take(&mut self.picture.encode_waits) {
+            self.encode_from_now_on();
+            self.services.engine.encode_ahead(self.neighbour_paths());
+        }
+    }
+
+    /// Has the whole picture encoded, unless a prompt was there before and asks for its own view.
+    fn encode_from_now_on(&mut self) {
+        if self.model.info.is_some() {
+            self.want_view(None);
+        }
     }
 
     fn neighbour_paths(&self) -> Vec<PathBuf> {
@@ -200,7 +218,8 @@ impl Session {
         self.model.opening = false;
         self.model.problem = None;
         self.model.info = Some(info);
-        if !is_another || self.picture.handle().is_none() || self.picture.size_conflict.is_some() {
+        let encodes = self.picture.size_conflict.is_none() && !self.picture.encode_waits;
+        if !is_another || self.picture.handle().is_none() || !encodes {
             return;
         }
         self.picture.encode = EncodePhase::Idle;

@@ -23,6 +23,8 @@ pub trait EnginePort {
     fn set_model(&self, open_model: ModelOpener);
     /// See [`Engine::open_picture`].
     fn open_picture(&self, generation: Generation, path: PathBuf);
+    /// See [`Engine::read_soon`].
+    fn read_soon(&self, path: PathBuf);
     /// See [`Engine::encode`].
     fn encode(&self, picture: &PictureHandle, view: Option<PixelRect>);
     /// See [`Engine::encode_ahead`].
@@ -50,6 +52,9 @@ impl EnginePort for Engine {
     }
     fn open_picture(&self, generation: Generation, path: PathBuf) {
         Self::open_picture(self, generation, PictureSource::File(path));
+    }
+    fn read_soon(&self, path: PathBuf) {
+        Self::read_soon(self, path);
     }
     fn encode(&self, picture: &PictureHandle, view: Option<PixelRect>) {
         Self::encode(self, picture, view);

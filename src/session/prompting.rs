@@ -12,6 +12,7 @@ use crate::geometry::{ImagePoint, ImageRect, PixelRect, view_for_zoom};
 use crate::prompt::{Polarity, Prompt, PromptStep};
 use crate::raster::Mask;
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Session {
     /// The size of the picture if prompts make sense on it: it is there, and its objects fit it.
@@ -116,6 +117,7 @@ impl Session {
             return;
         }
         prompting.waiting = true;
+        self.felt.ask(Instant::now());
         // Before picture and model are there the draft waits; both ask again when they come.
         if let (Some(picture), Some(_)) = (self.picture.handle(), &self.model.info) {
             self.services.engine.decode(DecodeRequest {
@@ -147,6 +149,7 @@ impl Session {
         picture: PictureId,
         candidates: Candidates,
         decode_ms: f64,
+        ready: Instant,
     ) {
         let prompting = &mut self.prompting;
         let is_current = generation >= prompting.shown_from && generation <= prompting.asked;
@@ -163,6 +166,7 @@ impl Session {
         self.timings.decode_ms = Some(decode_ms);
         if generation == prompting.asked {
             prompting.waiting = false;
+            self.felt.answer(ready);
             self.picture.encode = EncodePhase::Ready;
             if std::mem::take(&mut self.prompting.accept_when_ready) {
                 self.accept_draft();

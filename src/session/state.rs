@@ -71,6 +71,8 @@ pub struct PictureState {
     /// The view that the engine was last asked to encode; `None` is the whole picture.
     pub(super) wanted_view: Option<PixelRect>,
     pub(super) generation: Generation,
+    /// Encoding begins once the window has shown the picture.
+    pub(super) encode_waits: bool,
 }
 
 impl PictureState {
@@ -80,6 +82,11 @@ impl PictureState {
             PicturePhase::Ready(handle) => Some(handle),
             _ => None,
         }
+    }
+
+    /// Whether encoding waits for [`super::Session::picture_was_shown`].
+    pub fn encode_waits(&self) -> bool {
+        self.encode_waits
     }
 
     /// The picture's size, once it is known.

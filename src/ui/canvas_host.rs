@@ -59,6 +59,12 @@ impl CanvasHost {
         self.zoom
     }
 
+    /// Where the canvas lay in the last frame, in logical points.
+    pub fn rect(&self) -> Option<Rect> {
+        let area = self.area?;
+        Some(Rect::from_min_size(egui::pos2(area.origin.x, area.origin.y), vec2(area.width, area.height)))
+    }
+
     /// Zooms as the command table asks; other requests are not the canvas'.
     pub fn zoom_request(&mut self, session: &Session, request: WindowRequest) {
         let (Some(area), Some(size)) = (self.area, session.picture.size()) else { return };
@@ -125,6 +131,9 @@ impl CanvasHost {
                 interactive: !circumstances.covered,
             },
         };
+        if let Some((handle, levels)) = session.picture.handle().and_then(|h| Some((h, h.coarser_levels()?))) {
+            renderer.bring(handle, levels);
+        }
         let output = canvas_ui(ui, renderer, &input);
         let rect = output.response.rect;
         self.area = Some(CanvasArea {
@@ -234,6 +243,7 @@ fn pill_ui(ui: &Ui, canvas: Rect, hint: &Hint) {
         .pivot(Align2::CENTER_TOP)
         .fixed_pos(canvas.center_top() + vec2(0.0, 12.0))
         .interactable(false)
+        .fade_in(false)
         .show(ui.ctx(), |ui| {
             card_frame(ui).corner_radius(16).inner_margin(egui::Margin::symmetric(14, 6)).show(ui, |ui| {
                 ui.set_max_width((canvas.width() - 60.0).max(160.0));

@@ -22,6 +22,7 @@ pub mod settings_panel;
 pub mod shortcut_sheet;
 pub mod status_bar;
 pub mod theme;
+pub mod timing_view;
 pub mod toasts;
 pub mod top_bar;
 pub mod welcome;

@@ -17,6 +17,7 @@ use super::settings_panel::SettingsPanel;
 use super::shortcut_sheet::shortcut_sheet_ui;
 use super::status_bar::status_bar_ui;
 use super::theme::Palette;
+use super::timing_view::{FrameFacts, timing_view_ui};
 use super::toasts::Toasts;
 use super::top_bar::TopBar;
 use super::welcome::welcome_ui;
@@ -35,6 +36,8 @@ pub struct Circumstances {
     pub time_secs: Option<f64>,
     /// Files are held over the window.
     pub files_hover: bool,
+    /// What the frame before took, and what the program holds in memory; asked for only while they are shown.
+    pub frame: FrameFacts,
 }
 
 /// The dialog that is open.
@@ -61,6 +64,8 @@ pub struct Window {
     toasts: Toasts,
     dialog: Dialog,
     path_dialog: Option<PathDialog>,
+    /// How long things took is shown. Never kept: the next start is without it.
+    timings_shown: bool,
     /// The focus goes to the first widget of the next frame.
     wants_panel_focus: bool,
 }
@@ -69,6 +74,16 @@ impl Window {
     /// A window as it was left.
     pub fn new(preferences: Preferences) -> Self {
         Self { preferences, ..Self::default() }
+    }
+
+    /// Whether how long things took is shown.
+    pub fn timings_shown(&self) -> bool {
+        self.timings_shown
+    }
+
+    /// Where the canvas lay in the last frame, in logical points.
+    pub fn canvas_rect(&self) -> Option<egui::Rect> {
+        self.canvas.rect()
     }
 
     /// Shows our own path field over everything else.
@@ -115,6 +130,7 @@ impl Window {
             WindowRequest::ZoomFit | WindowRequest::ZoomActualSize | WindowRequest::ZoomIn | WindowRequest::ZoomOut => {
                 self.canvas.zoom_request(session, request)
             }
+            WindowRequest::Timings => self.timings_shown ^= true,
             WindowRequest::OpenFiles
             | WindowRequest::OpenFolder
             | WindowRequest::ImportCoco
@@ -161,6 +177,9 @@ impl Window {
         self.strip.candidate_strip_ui(ui, frame.rect, renderer, session, wishes);
         if circumstances.files_hover {
             drop_target_ui(ui, frame.rect);
+        }
+        if self.timings_shown {
+            timing_view_ui(&context, frame.rect, session, circumstances.frame);
         }
         self.toasts.toasts_ui(&context, frame.rect, &session.notices, wishes);
         self.dialog_ui(&context, session, wishes);

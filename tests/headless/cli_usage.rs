@@ -160,3 +160,11 @@ fn finish_with_stderr(mut command: std::process::Command) -> (i32, String) {
         .expect("it ends");
     (output.status.code().expect("a code"), String::from_utf8(output.stderr).expect("UTF-8"))
 }
+
+#[test]
+fn a_window_cannot_be_measured_without_a_display() {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(folder.path(), "bench --felt --json").expect(78).says(&["--felt measures the window"]);
+    run_in(folder.path(), "bench --starts 2").expect(2).says(&["--felt"]);
+    run_in(folder.path(), "bench --felt --starts 0").expect(2).says(&["--starts"]);
+}

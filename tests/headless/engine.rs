@@ -49,7 +49,11 @@ fn prompts() -> Vec<Prompt> {
 }
 
 fn start(folder: &Path, segmenter: &Arc<dyn Segmenter>) -> Engine {
-    let options = EngineOptions { cache_folder: Some(folder.to_owned()), ..EngineOptions::default() };
+    let options = EngineOptions {
+        cache_folder: Some(folder.to_owned()),
+        progress_step: Duration::ZERO,
+        ..EngineOptions::default()
+    };
     let segmenter = Arc::clone(segmenter);
     Engine::start(options, Box::new(move || Ok(segmenter))).expect("the system has threads left")
 }

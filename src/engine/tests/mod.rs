@@ -157,7 +157,7 @@ impl Bench {
         let wake = Arc::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         });
-        let options = EngineOptions { wake, ..options };
+        let options = EngineOptions { wake, progress_step: Duration::ZERO, ..options };
         let engine = Engine::start_with_reader(options, segmenter.opener(), Box::new(read_by_name)).unwrap();
         Self { engine, segmenter, seen: Vec::new(), wakes }
     }

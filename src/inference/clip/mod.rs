@@ -77,6 +77,9 @@ impl ClipImageTower {
                 planes.len()
             )));
         }
+        if count == 0 {
+            return Ok(Vec::new());
+        }
         let features = match &self.tower {
             Tower::OnCpu(tower) => tower.forward(planes, count),
             Tower::Plain(tower) => tower.forward(planes, count)?,

@@ -6,10 +6,16 @@
 use super::super::isa::Kernel;
 use super::super::math::exp;
 use super::super::simd::Simd;
+use super::KEYS;
 use super::groups::Query;
 
 /// The most lanes of a vector on any machine.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
+
+/// Queries whose position terms are summed before any is read again, so that no load waits for a store before it.
+const TOGETHER: usize = 8;
+/// From one query's sums to the next.
+const SUMS_STRIDE: usize = KEYS + MOST_LANES;
 
 /// Zeros, then minus infinities: read at `MOST_LANES - count` it takes all but the first `count` lanes out of a maximum.
 const TAIL: [f32; 2 * MOST_LANES] = {
@@ -30,7 +36,7 @@ pub(super) enum Bias {
     /// `[places, places]` of this head.
     Table { values: *const f32, places: usize },
     /// A query's product with each distance, rows' then columns', `2 * side - 1` each, both from far above (left) to far
-    /// below (right).
+    /// below (right). Readable for a vector beyond a row's end.
     Relative { terms: *const f32, stride: usize, side: usize },
 }
 
@@ -62,58 +68,75 @@ impl Kernel for Softmax<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        for (index, query) in self.queries.iter().enumerate() {
+        let mut sums = [0.0; TOGETHER * SUMS_STRIDE];
+        for (chunk, queries) in self.queries.chunks(TOGETHER).enumerate() {
+            let first = chunk * TOGETHER;
             // SAFETY: the maker's promises; every access is within a query's own rows.
             unsafe {
-                let row = self.scores.add(index * self.stride);
-                let place = query.place as usize;
-                match self.bias {
-                    Bias::None | Bias::Table { .. } => {}
-                    Bias::Relative { terms, stride, side } => {
-                        let terms = terms.add(index * stride);
-                        let of_rows = terms.add(side - 1 - place / side);
-                        let of_columns = terms.add(2 * side - 1 + side - 1 - place % side);
-                        self.add_relative::<S>(row, of_rows, of_columns, side);
+                if let Bias::Relative { terms, stride, side } = self.bias
+                    && side % S::LANES != 0
+                {
+                    for (index, query) in queries.iter().enumerate() {
+                        let terms = Terms::of(terms.add((first + index) * stride), query, side);
+                        self.add_terms::<S>(terms, sums.as_mut_ptr().add(index * SUMS_STRIDE));
                     }
                 }
-                let largest = match self.bias {
-                    Bias::None => self.largest::<S, true>(row, None),
-                    Bias::Table { values, places } => {
-                        self.largest::<S, true>(row, Some(values.add(place * places + self.first_key)))
-                    }
-                    Bias::Relative { .. } => self.largest::<S, false>(row, None),
-                };
-                self.exponentials::<S>(index, row, largest);
+                for (index, query) in queries.iter().enumerate() {
+                    let row = self.scores.add((first + index) * self.stride);
+                    let largest = match self.bias {
+                        Bias::None => self.largest::<S>(row, None),
+                        Bias::Table { values, places } => {
+                            self.largest::<S>(row, Some(values.add(query.place as usize * places + self.first_key)))
+                        }
+                        Bias::Relative { terms, stride, side } if side % S::LANES == 0 => {
+                            self.largest_aligned::<S>(row, Terms::of(terms.add((first + index) * stride), query, side))
+                        }
+                        Bias::Relative { .. } => self.largest::<S>(row, Some(sums.as_ptr().add(index * SUMS_STRIDE))),
+                    };
+                    self.exponentials::<S>(first + index, row, largest);
+                }
             }
         }
     }
 }
 
-impl Softmax<'_> {
-    /// `row = row * scale + of_rows[key's row] + of_columns[key's column]`.
+/// A query's terms for the key rows and key columns of its window.
+#[derive(Clone, Copy)]
+struct Terms {
+    rows: *const f32,
+    columns: *const f32,
+    side: usize,
+}
+
+impl Terms {
+    /// From a query's products with all distances.
     ///
     /// # Safety
-    /// `row` is a row of scores; both terms reach `side` values.
+    /// `terms` holds `2 * (2 * side - 1)` values, the place is one of the window's.
     #[inline(always)]
-    unsafe fn add_relative<S: Simd>(&self, row: *mut f32, of_rows: *const f32, of_columns: *const f32, side: usize) {
+    unsafe fn of(terms: *const f32, query: &Query, side: usize) -> Self {
+        let (y, x) = (query.place as usize / side, query.place as usize % side);
+        // SAFETY: `y` and `x` are below `side`.
+        unsafe { Self { rows: terms.add(side - 1 - y), columns: terms.add(3 * side - 2 - x), side } }
+    }
+}
+
+impl Softmax<'_> {
+    /// `to[key] = rows[key's row] + columns[key's column]` for the keys of the block.
+    ///
+    /// # Safety
+    /// Up to [`MOST_LANES`] values behind the terms of a query may be read, and as many behind the keys in `to` written.
+    #[inline(always)]
+    unsafe fn add_terms<S: Simd>(&self, terms: Terms, to: *mut f32) {
+        let Terms { rows, columns, side } = terms;
         let (mut at, mut y, mut x) = (0, self.first_key / side, self.first_key % side);
-        // SAFETY: `at + run <= keys` and `x + run <= side` throughout; partial accesses keep to `run`.
+        // SAFETY: `at < keys` and `x < side`; what is written beyond a run is overwritten by the next one.
         unsafe {
-            let scale = S::splat(self.scale);
             while at < self.keys {
                 let run = (side - x).min(self.keys - at);
-                let of_row = S::splat(*of_rows.add(y));
-                let mut within = 0;
-                while within + S::LANES <= run {
-                    let to = row.add(at + within);
-                    let bias = S::add(of_row, S::load(of_columns.add(x + within)));
-                    S::store(to, S::mul_add(S::load(to), scale, bias));
-                    within += S::LANES;
-                }
-                if within < run {
-                    let (to, count) = (row.add(at + within), run - within);
-                    let bias = S::add(of_row, S::load_partial(of_columns.add(x + within), count));
-                    S::store_partial(to, count, S::mul_add(S::load_partial(to, count), scale, bias));
+                let of_row = S::splat(*rows.add(y));
+                for within in (0..run).step_by(S::LANES) {
+                    S::store(to.add(at + within), S::add(of_row, S::load(columns.add(x + within))));
                 }
                 at += run;
                 (y, x) = (y + 1, 0);
@@ -121,46 +144,66 @@ impl Softmax<'_> {
         }
     }
 
-    /// The largest score of a row; `SCALED` also writes `row * scale + bias` back. Lanes behind the last key become
-    /// minus infinity.
+    /// [`Softmax::largest`] where rows of the window are whole vectors, and so are blocks.
     ///
     /// # Safety
-    /// `row` is a row of scores, `bias` null or as long as the keys.
+    /// `row` is a row of scores; the block starts at a whole vector.
     #[inline(always)]
-    unsafe fn largest<S: Simd, const SCALED: bool>(&self, row: *mut f32, bias: Option<*const f32>) -> f32 {
+    unsafe fn largest_aligned<S: Simd>(&self, row: *mut f32, terms: Terms) -> f32 {
+        let Terms { rows, columns, side } = terms;
+        let (mut y, mut x) = (self.first_key / side, self.first_key % side);
+        // SAFETY: `at < keys`, `x < side`, and all three are multiples of a vector.
+        unsafe {
+            let scale = S::splat(self.scale);
+            let mut of_row = S::splat(*rows.add(y));
+            let mut largest = S::splat(f32::NEG_INFINITY);
+            for at in (0..self.keys).step_by(S::LANES) {
+                let bias = S::add(of_row, S::load(columns.add(x)));
+                let value = S::mul_add(S::load(row.add(at)), scale, bias);
+                S::store(row.add(at), value);
+                largest = S::max(largest, value);
+                x += S::LANES;
+                if x == side {
+                    (y, x) = (y + 1, 0);
+                    if y < side {
+                        of_row = S::splat(*rows.add(y));
+                    }
+                }
+            }
+            S::largest(largest)
+        }
+    }
+
+    /// Writes `row * scale + bias` back and gives the largest of it. Lanes behind the last key become minus infinity.
+    ///
+    /// # Safety
+    /// `row` is a row of scores, `bias` is as long as the keys.
+    #[inline(always)]
+    unsafe fn largest<S: Simd>(&self, row: *mut f32, bias: Option<*const f32>) -> f32 {
         let whole = self.keys / S::LANES * S::LANES;
         let tail = self.keys - whole;
         // SAFETY: the row may be touched up to whole vectors, the bias is read up to `keys`.
         unsafe {
             let scale = S::splat(self.scale);
             let mut largest = S::splat(f32::NEG_INFINITY);
-            let mut largest2 = largest;
-            let mut at = 0;
-            while at < whole {
-                let mut value = S::load(row.add(at));
-                if SCALED {
-                    value = match bias {
-                        None => S::mul(value, scale),
-                        Some(bias) => S::mul_add(value, scale, S::load(bias.add(at))),
-                    };
-                    S::store(row.add(at), value);
-                }
-                (largest, largest2) = (largest2, S::max(largest, value));
-                at += S::LANES;
+            for at in (0..whole).step_by(S::LANES) {
+                let value = match bias {
+                    None => S::mul(S::load(row.add(at)), scale),
+                    Some(bias) => S::mul_add(S::load(row.add(at)), scale, S::load(bias.add(at))),
+                };
+                S::store(row.add(at), value);
+                largest = S::max(largest, value);
             }
             if tail > 0 {
-                let mut value = S::load(row.add(whole));
-                if SCALED {
-                    value = match bias {
-                        None => S::mul(value, scale),
-                        Some(bias) => S::mul_add(value, scale, S::load_partial(bias.add(whole), tail)),
-                    };
+                let mut value = S::mul(S::load(row.add(whole)), scale);
+                if let Some(bias) = bias {
+                    value = S::add(value, S::load_partial(bias.add(whole), tail));
                 }
                 value = S::add(value, S::load(TAIL.as_ptr().add(MOST_LANES - tail)));
                 S::store(row.add(whole), value);
                 largest = S::max(largest, value);
             }
-            S::largest(S::max(largest, largest2))
+            S::largest(largest)
         }
     }
 

@@ -112,6 +112,9 @@ fn windows_with_padding_and_relative_positions_are_their_definition() {
         (20, 20, 14, Heads::parts_first(2, 16)),
         (20, 20, 20, Heads::heads_first(1, 16)),
         (32, 32, 32, Heads::parts_first(1, 8)),
+        // Blocks of keys that end within a row of the window, of whole vectors and not.
+        (24, 24, 24, Heads::parts_first(1, 8)),
+        (25, 25, 25, Heads::parts_first(1, 4)),
         (1, 1, 4, Heads::parts_first(1, 3)),
     ] {
         let table = |seed| noise((2 * side - 1) * heads.depth, seed).iter().map(|v| v * 0.5).collect();

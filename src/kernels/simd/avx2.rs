@@ -53,6 +53,10 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
     unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
         debug_assert!(DISTANCE == 4);
         unsafe { _mm256_permute2f128_ps::<1>(v, v) }

@@ -44,6 +44,10 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn prefetch(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
     unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
         unsafe {
             match DISTANCE {

@@ -16,6 +16,9 @@ pub(super) mod avx512_bf16;
 pub(super) mod neon;
 pub(super) mod portable;
 
+/// The most lanes of a vector.
+pub(super) const MAX_LANES: usize = 16;
+
 /// Operations on `LANES` f32 values at once.
 ///
 /// # Safety
@@ -38,19 +41,34 @@ pub(super) trait Simd: Copy {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
-    /// `PERIOD` values (4, 8 or 16), over and over: lane `i` is value `i % PERIOD`. The first `LANES` where there are more.
+    /// `PERIOD` values (a power of two), over and over: lane `i` is value `i % PERIOD`.
     #[inline(always)]
     unsafe fn load_repeated<const PERIOD: usize>(from: *const f32) -> Self::V {
-        debug_assert!(PERIOD >= Self::LANES);
-        // SAFETY: the caller's promise; sets with more than four lanes have their own.
-        unsafe { Self::load(from) }
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: the caller's promise; the array holds a vector.
+        unsafe {
+            for (lane, value) in lanes.iter_mut().enumerate().take(Self::LANES) {
+                *value = *from.add(lane % PERIOD);
+            }
+            Self::load(lanes.as_ptr())
+        }
     }
-    /// Lane `i` gets lane `i ^ DISTANCE`, for distances of 4 and more that are less than `LANES`.
+    /// Lane `i` gets lane `i ^ DISTANCE`; `DISTANCE` is a power of two below `LANES`.
     #[inline(always)]
     unsafe fn swap_lanes<const DISTANCE: usize>(v: Self::V) -> Self::V {
-        debug_assert!(DISTANCE >= Self::LANES);
-        v
+        let (mut lanes, mut swapped) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
+        // SAFETY: the arrays hold a vector.
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), v);
+            for lane in 0..Self::LANES {
+                swapped[lane] = lanes[lane ^ DISTANCE];
+            }
+            Self::load(swapped.as_ptr())
+        }
     }
+    /// Asks for the cache line at `at`, which need not be there.
+    #[inline(always)]
+    unsafe fn prefetch(_at: *const f32) {}
     /// The first `count <= LANES` lanes; the others are 0.
     unsafe fn load_partial(from: *const f32, count: usize) -> Self::V;
     /// The first `count <= LANES` lanes; what lies behind them is not touched.

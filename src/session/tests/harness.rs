@@ -51,6 +51,7 @@ impl EnginePort for ScriptedEngine {
     fn open_picture(&self, generation: Generation, path: PathBuf) {
         self.script.borrow_mut().opened.push((generation, path));
     }
+    fn read_soon(&self, _: PathBuf) {}
     fn encode(&self, _: &PictureHandle, view: Option<PixelRect>) {
         self.script.borrow_mut().encoded.push(view);
     }
@@ -232,7 +233,7 @@ impl Stage {
         let count = if request.prompt.is_lone_point() { 3 } else { 1 };
         let candidates = candidates(count, request.prompt.choice.filter(|_| count == 3));
         let (generation, picture) = (request.generation, request.picture.id());
-        self.tell(Event::MaskReady { generation, picture, candidates, decode_ms: 5.0 });
+        self.tell(Event::MaskReady { generation, picture, candidates, decode_ms: 5.0, ready: Instant::now() });
     }
 
     pub fn answer(&mut self) {

@@ -123,3 +123,19 @@ fn the_work_is_found_again_when_the_folder_is_opened_again() {
     again.until("the picture can be seen", |session| session.picture.handle().is_some());
     assert_eq!(again.objects()[0].mask, kept[0].mask);
 }
+
+#[test]
+fn timings_are_hidden_until_they_are_asked_for() {
+    let mut window = TestWindow::ready(Setup::default());
+    window.click_apple();
+    assert!(window.harness.query_by_label("Press to logits").is_none());
+    window.key(Key::F12);
+    window.frames();
+    assert!(window.harness.query_by_label("Press to logits").is_some());
+    let felt = &window.session().felt;
+    let (first, click) = (felt.first_click_ms.unwrap(), felt.click_ms.unwrap());
+    assert!(click > 0.0 && first >= click, "{first} {click}");
+    window.key(Key::F12);
+    window.frames();
+    assert!(window.harness.query_by_label("Press to logits").is_none());
+}
