@@ -12,7 +12,7 @@ use super::memory::Shared;
 use super::product::{Linear, Rows, RowsMut, Start};
 
 /// Bytes of widened rows that a task keeps: a part of the second cache, which also holds the weights.
-const RING_BYTES: usize = 256 << 10;
+const RING_BYTES: usize = 384 << 10;
 /// Fewer columns are not worth a strip of their own.
 const MIN_STRIP: usize = 16;
 /// Fewer rows are not worth a band of their own.

@@ -41,7 +41,7 @@ enum ImageEncoder {
     Vit(VitEncoder),
     TinyVit(TinyVitEncoder),
     /// On the kernels.
-    TinyVitOnCpu(cpu::TinyVitEncoder),
+    TinyVitOnCpu(Box<cpu::TinyVitEncoder>),
 }
 
 impl ImageEncoder {
@@ -102,7 +102,7 @@ impl Sam {
             EncoderKind::TinyVit => {
                 let side = tiny_vit::INPUT_SIDE;
                 let encoder = if compute.uses_kernels() {
-                    ImageEncoder::TinyVitOnCpu(cpu::TinyVitEncoder::load(&weights, side, compute.kernels())?)
+                    ImageEncoder::TinyVitOnCpu(Box::new(cpu::TinyVitEncoder::load(&weights, side, compute.kernels())?))
                 } else {
                     ImageEncoder::TinyVit(TinyVitEncoder::load(&weights, side)?)
                 };

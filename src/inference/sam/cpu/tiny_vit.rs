@@ -41,7 +41,7 @@ struct Step {
 
 enum StepLayers {
     /// A convolutional block, or the way from one stage to the next (`PatchMerging`).
-    Convolutional(InvertedResidual),
+    Convolutional(Box<InvertedResidual>),
     Attention(Box<AttentionBlock>),
 }
 
@@ -73,7 +73,7 @@ impl TinyVitEncoder {
                     )?)),
                     None => {
                         let channels = [stage.dim, stage.dim * EXPANSION, stage.dim];
-                        StepLayers::Convolutional(inverted_residual(&layers, &name, channels, 1, true)?)
+                        StepLayers::Convolutional(Box::new(inverted_residual(&layers, &name, channels, 1, true)?))
                     }
                 };
                 steps.push(Step { side, layers });
@@ -83,7 +83,7 @@ impl TinyVitEncoder {
                 let stride = if index + 2 == STAGES.len() { 1 } else { 2 };
                 let channels = [stage.dim, next.dim, next.dim];
                 let merge = inverted_residual(&layers, &format!("{name}.downsample"), channels, stride, false)?;
-                steps.push(Step { side, layers: StepLayers::Convolutional(merge) });
+                steps.push(Step { side, layers: StepLayers::Convolutional(Box::new(merge)) });
                 side = side.div_ceil(stride);
             }
         }
