@@ -29,6 +29,25 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// What the variable [`PRECISION_VARIABLE`] asks for; f32 where it is not set.
+    fn wished() -> Self {
+        let Ok(wish) = std::env::var(PRECISION_VARIABLE) else { return Self::default() };
+        match wish.as_str() {
+            "f32" => Self::F32,
+            "bf16" => Self::Bf16,
+            other => {
+                tracing::warn!("{PRECISION_VARIABLE}={other} is neither f32 nor bf16; computing in f32");
+                Self::F32
+            }
+        }
+    }
+}
+
+/// Environment variable that holds the arithmetic of models on the CPU: `f32` (default) or `bf16`, which is faster where
+/// the processor has it and changes masks a little (docs/performance.md says how much).
+pub const PRECISION_VARIABLE: &str = "MASKWRIGHT_PRECISION";
+
 /// The device that models are loaded onto, and its name for people.
 #[derive(Debug, Clone)]
 pub struct ComputeDevice {
@@ -66,6 +85,14 @@ impl ComputeDevice {
         }
     }
 
+    /// What a model's id ends with, so that embeddings and masks of one arithmetic are never taken for those of another.
+    pub(crate) fn id_suffix(&self) -> &'static str {
+        match self.precision {
+            Precision::F32 => "",
+            Precision::Bf16 => "+bf16",
+        }
+    }
+
     /// Whether models compute with this program's own kernels.
     pub fn uses_kernels(&self) -> bool {
         self.device.is_cpu() && self.engine == Engine::Ours
@@ -86,7 +113,11 @@ impl ComputeDevice {
                 Err(error) => failures.push(format!("Metal is not usable: {error}")),
             }
         }
-        let mut cpu = Self::cpu();
+        let wish = Precision::wished();
+        let mut cpu = Self::cpu_with(Engine::default(), wish);
+        if cpu.precision != wish {
+            tracing::warn!("{} has no products of bf16 numbers; computing in f32", cpu.description);
+        }
         for failure in failures {
             // Errors of drivers run over many lines; the first says what is missing.
             let failure = failure.lines().next().unwrap_or_default().to_owned();

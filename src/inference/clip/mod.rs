@@ -39,7 +39,7 @@ impl ClipImageTower {
         } else {
             Tower::Plain(plain::Tower::load(weights, config.clone())?)
         };
-        Ok(Self { id: format!("clip-image@{}", weights.sha256_prefix()), config, tower })
+        Ok(Self { id: format!("clip-image@{}{}", weights.sha256_prefix(), compute.id_suffix()), config, tower })
     }
 
     /// What the file's shapes say.

@@ -115,7 +115,7 @@ impl Sam {
         let file = weights.source().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
             info: SegmenterInfo {
-                id: format!("{family}@{}", weights.sha256_prefix()),
+                id: format!("{family}@{}{}", weights.sha256_prefix(), compute.id_suffix()),
                 name: format!("{name} ({file})"),
                 device: compute.description.clone(),
                 input_side: input_side as u32,

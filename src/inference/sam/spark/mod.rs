@@ -119,7 +119,7 @@ impl SparkSegmenter {
             );
         }
         let info = SegmenterInfo {
-            id: format!("spark-sam@{}", weights.sha256_prefix()),
+            id: format!("spark-sam@{}{}", weights.sha256_prefix(), compute.id_suffix()),
             name,
             device: compute.description.clone(),
             input_side: config.input_side,
