@@ -3,9 +3,10 @@
 //! Invariant: a folded convolution equals convolution then batch norm up to rounding (`Conv2d_BN.fuse` in MobileSAM's
 //! tiny_vit_sam.py).
 
-use crate::inference::ops::{Activation, Convolution, Depthwise, Pointwise};
+use crate::inference::ops::{Convolution, Depthwise, Pointwise};
 use crate::inference::segmenter::InferenceError;
 use crate::inference::weights::Weights;
+use crate::kernels::Activation;
 
 /// Epsilon of PyTorch's `BatchNorm2d`.
 const EPSILON: f32 = 1e-5;

@@ -11,8 +11,8 @@ use candle_core::{Storage, Tensor};
 
 /// The mask decoder with its weights.
 pub(super) enum Decoder {
-    Candle(mask_decoder::MaskDecoder),
-    Kernels(cpu::MaskDecoder),
+    Candle(Box<mask_decoder::MaskDecoder>),
+    Kernels(Box<cpu::MaskDecoder>),
 }
 
 /// What depends on the picture, and on a mask prompt, only.
@@ -43,9 +43,10 @@ impl Decoder {
         compute: &ComputeDevice,
     ) -> Result<Self, InferenceError> {
         Ok(if compute.uses_kernels() {
-            Self::Kernels(cpu::MaskDecoder::load(weights, &prompts.cell_position_values(), grid, compute.kernels())?)
+            let positions = prompts.cell_position_values();
+            Self::Kernels(Box::new(cpu::MaskDecoder::load(weights, &positions, grid, compute.kernels())?))
         } else {
-            Self::Candle(mask_decoder::MaskDecoder::load(weights, prompts.cell_positions()?, grid)?)
+            Self::Candle(Box::new(mask_decoder::MaskDecoder::load(weights, prompts.cell_positions()?, grid)?))
         })
     }
 

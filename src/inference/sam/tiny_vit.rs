@@ -6,9 +6,10 @@
 use super::batch_norm::{depthwise, halving, pointwise};
 use super::layers::{DEFAULT_EPSILON, Neck, TwoLayers, attend_with_bias, layer_norm, linear};
 use super::preprocess::sam_planes;
-use crate::inference::ops::{Activation, Convolution, Depthwise, Pointwise};
+use crate::inference::ops::{Convolution, Depthwise, Pointwise};
 use crate::inference::segmenter::{EncodeControl, InferenceError, PreparedView};
 use crate::inference::weights::Weights;
+use crate::kernels::Activation;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 

@@ -1,8 +1,9 @@
 //! EfficientNet-Lite0 (Tan and Le 2019, "lite" variant without squeeze-and-excite, ReLU6): five feature maps.
 
 use super::layers::{ConvShape, Layers};
-use crate::inference::ops::{Activation, Convolution, Depthwise, Pointwise};
+use crate::inference::ops::{Convolution, Depthwise, Pointwise};
 use crate::inference::segmenter::{EncodeControl, InferenceError};
+use crate::kernels::Activation;
 use candle_core::Tensor;
 
 /// A row of the architecture: blocks of one kind.

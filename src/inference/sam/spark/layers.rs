@@ -1,9 +1,10 @@
 //! Reads layers by name from the weights; batch norms are folded into the convolution before them.
 
-use crate::inference::ops::{Activation, ChannelNorm, Depthwise, PerChannel, Pointwise};
+use crate::inference::ops::{ChannelNorm, Depthwise, PerChannel, Pointwise};
 use crate::inference::packed_layers::PackedLayers;
 use crate::inference::segmenter::InferenceError;
 use crate::inference::weights::Weights;
+use crate::kernels::Activation;
 use crate::kernels::{self, Cpu};
 use candle_core::{Device, Tensor};
 use candle_nn::{LayerNorm, Linear};
@@ -122,7 +123,7 @@ impl<'w> Layers<'w> {
         name: &str,
         channels: usize,
         eps: f32,
-        activation: kernels::Activation,
+        activation: Activation,
     ) -> Result<kernels::LayerNorm, InferenceError> {
         let packed = PackedLayers { weights: self.weights, cpu };
         packed.layer_norm(name, channels, eps, activation)
@@ -135,7 +136,7 @@ impl<'w> Layers<'w> {
         name: &str,
         inputs: usize,
         outputs: usize,
-        activation: kernels::Activation,
+        activation: Activation,
     ) -> Result<kernels::Linear, InferenceError> {
         let packed = PackedLayers { weights: self.weights, cpu };
         packed.linear(name, inputs, outputs, activation)

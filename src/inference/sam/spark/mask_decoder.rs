@@ -5,8 +5,9 @@ use super::config::WIDTH;
 use super::layers::{Layers, MAP_NORM_EPS};
 use super::neck::{Features, HALF_CHANNELS, QUARTER_CHANNELS};
 use super::two_way::{FinalAttention, TwoWayBlock};
-use crate::inference::ops::{Activation, ChannelNorm, Depthwise, PerChannel, Pointwise, add_in_place, spread_and_add};
+use crate::inference::ops::{ChannelNorm, Depthwise, PerChannel, Pointwise, spread_and_add};
 use crate::inference::segmenter::InferenceError;
+use crate::kernels::Activation;
 use candle_core::Tensor;
 use candle_nn::{Linear, Module};
 use std::ops::Range;
@@ -101,7 +102,7 @@ impl MaskDecoder {
         let shape = features.embed.shape();
         let prompt = Tensor::cat(&[&self.tokens, prompt], 0)?;
         let mut tokens = prompt.clone();
-        let mut image = add_in_place(dense, &features.embed)?.flatten_from(1)?;
+        let mut image = (dense + &features.embed)?.flatten_from(1)?;
         for block in &self.blocks {
             (tokens, image) = block.forward(&tokens, &image, &prompt)?;
         }

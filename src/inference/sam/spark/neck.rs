@@ -3,8 +3,9 @@
 use super::backbone::TAP_CHANNELS;
 use super::config::WIDTH;
 use super::layers::{Layers, MAP_NORM_EPS};
-use crate::inference::ops::{Activation, ChannelNorm, Depthwise, Pointwise, add_in_place, add_upsampled};
+use crate::inference::ops::{ChannelNorm, Depthwise, Pointwise, add_upsampled};
 use crate::inference::segmenter::InferenceError;
+use crate::kernels::Activation;
 use candle_core::Tensor;
 
 /// Channels of the map at a quarter of the input's side.
@@ -52,9 +53,9 @@ impl Neck {
     pub(super) fn forward(&self, taps: &[Tensor]) -> Result<Features, InferenceError> {
         let coarse = self.lateral[2].forward(&taps[4])?;
         let everywhere = coarse.mean_keepdim((1, 2))?;
-        let coarse = add_in_place(self.context.forward(&coarse)?, &coarse)?.broadcast_add(&everywhere)?;
-        let middle = add_upsampled(self.lateral[1].forward(&taps[3])?, &coarse)?;
-        let fine = add_upsampled(self.lateral[0].forward(&taps[2])?, &middle)?;
+        let coarse = (self.context.forward(&coarse)? + &coarse)?.broadcast_add(&everywhere)?;
+        let middle = add_upsampled(&self.lateral[1].forward(&taps[3])?, &coarse)?;
+        let fine = add_upsampled(&self.lateral[0].forward(&taps[2])?, &middle)?;
         let smooth = self.smooth_pointwise.forward_add(&self.smooth_depthwise.forward(&fine)?, &fine)?;
         Ok(Features {
             embed: self.norm.forward(&smooth)?,

@@ -3,8 +3,9 @@
 use super::config::{SparkConfig, WIDTH};
 use super::layers::{ConvShape, Layers, MAP_NORM_EPS};
 use super::prompt_points::{DENSE_CHANNELS, PromptPoint, PromptPoints};
-use crate::inference::ops::{Activation, ChannelNorm, Pointwise, space_to_depth};
+use crate::inference::ops::{ChannelNorm, Pointwise, space_to_depth};
 use crate::inference::segmenter::InferenceError;
+use crate::kernels::Activation;
 use candle_core::{Device, Tensor};
 
 pub(super) struct PromptEncoder {

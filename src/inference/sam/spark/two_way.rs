@@ -6,8 +6,9 @@
 
 use super::config::WIDTH;
 use super::layers::{Layers, TOKEN_NORM_EPS};
-use crate::inference::ops::{Activation, ChannelNorm, Pointwise, add_in_place, softmax_over_last, softmax_over_middle};
+use crate::inference::ops::{ChannelNorm, Pointwise, softmax_over_last, softmax_over_middle};
 use crate::inference::segmenter::InferenceError;
+use crate::kernels::Activation;
 use candle_core::Tensor;
 use candle_nn::{LayerNorm, Linear, Module};
 
@@ -93,7 +94,7 @@ impl ImageProjection {
     }
 
     fn forward(&self, image: &Tensor) -> candle_core::Result<Tensor> {
-        add_in_place(self.weight.matmul(image)?, &self.constant)
+        self.weight.matmul(image)? + &self.constant
     }
 }
 
