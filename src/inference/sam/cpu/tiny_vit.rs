@@ -224,15 +224,14 @@ impl Stem {
             for (step, part) in part.chunks_mut(Self::ROWS * line).enumerate() {
                 let rows = part.len() / line;
                 let row = top + step * Self::ROWS;
-                // Row `r` of `halved` is row `2 * row - 1 + r` of the halved map. The last one is the next step's first.
-                let kept = usize::from(step > 0);
-                halved.copy_within(2 * Self::ROWS * wide.., 0);
-                let fresh = if row == 0 {
+                // Row `r` of `halved` is row `2 * row - 1 + r` of the halved map; those from `fresh` on are to be made.
+                let fresh = usize::from(row == 0 || step > 0);
+                if row == 0 {
                     halved[..wide].fill(0.0);
-                    1
-                } else {
-                    kept
-                };
+                } else if step > 0 {
+                    // The last row of the step before is the first of this one.
+                    halved.copy_within(2 * Self::ROWS * wide.., 0);
+                }
                 // Row `r` of `picture` is row `2 * (2 * row - 1 + fresh) - 1 + r` of the picture.
                 let fresh_rows = 2 * rows + 1 - fresh;
                 for (r, to) in picture.chunks_exact_mut(picture_wide).enumerate().take(2 * fresh_rows + 1) {
