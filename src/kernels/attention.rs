@@ -12,6 +12,8 @@ mod tests;
 
 pub use groups::Groups;
 
+#[cfg(target_arch = "x86_64")]
+use super::bf16::{bf16_pair, round_row, round_row_in_place};
 use super::isa::{Isa, Shape};
 use super::math::Activation;
 use super::memory::{Buffer, Shared, prefetch};
@@ -153,7 +155,7 @@ impl Attention {
         let out_stride = out.stride;
         let work = Work {
             attention: self,
-            layout: Layout::new(self.isa.shape(), groups.places(), depth),
+            layout: Layout::new(self.isa, groups.places(), depth),
             qkv,
             groups,
             padding: padding.unwrap_or(&[]),
@@ -192,6 +194,8 @@ struct Layout {
     shape: Shape,
     keys: usize,
     depth: usize,
+    /// Whether both products are of bf16 pairs: then a step takes two numbers of the depth, or two keys.
+    pairs: bool,
     /// Of the transposed keys: depth by keys.
     key_panels: Vec<Panel>,
     /// Of the values: keys by depth.
@@ -204,8 +208,11 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(shape: Shape, keys: usize, depth: usize) -> Self {
+    fn new(isa: Isa, keys: usize, depth: usize) -> Self {
+        let shape = isa.shape();
         let Shape { lanes, max_vectors, tile_rows } = shape;
+        let pairs = isa.packs_bf16();
+        let steps = |count: usize| if pairs { count.div_ceil(2) } else { count };
         // Blocks alike, and whole tiles.
         let query_blocks = keys.div_ceil(QUERIES);
         let queries_each = keys.div_ceil(query_blocks).next_multiple_of(tile_rows[max_vectors - 1]);
@@ -213,8 +220,9 @@ impl Layout {
             shape,
             keys,
             depth,
-            key_panels: panels(depth, keys, lanes, max_vectors),
-            value_panels: panels(keys, depth, lanes, max_vectors),
+            pairs,
+            key_panels: panels(steps(depth), keys, lanes, max_vectors),
+            value_panels: panels(steps(keys), depth, lanes, max_vectors),
             panels_each: KEYS / (max_vectors * lanes),
             query_blocks,
             queries_each,
@@ -225,14 +233,19 @@ impl Layout {
         panels.last().map_or(0, |last| last.column + last.vectors * self.shape.lanes)
     }
 
+    /// Steps of a product over `count` numbers.
+    fn steps(&self, count: usize) -> usize {
+        if self.pairs { count.div_ceil(2) } else { count }
+    }
+
     /// Values of a group's and head's transposed keys.
     fn packed_keys(&self) -> usize {
-        self.padded(&self.key_panels) * self.depth
+        self.padded(&self.key_panels) * self.steps(self.depth)
     }
 
     /// Values of a group's and head's keys and values.
     fn unit(&self) -> usize {
-        self.packed_keys() + self.padded(&self.value_panels) * self.keys
+        self.packed_keys() + self.padded(&self.value_panels) * self.steps(self.keys)
     }
 
     /// From one query's scores to the next: no power of two, which would crowd a few lines of the cache.
@@ -324,6 +337,10 @@ impl Work<'_> {
 
     /// Transposes a unit's keys into panels and lines its values up.
     fn pack(&self, unit: usize, to: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if self.layout.pairs {
+            return self.pack_pairs(unit, to);
+        }
         let Heads { count, depth, key, value, step, .. } = self.attention.heads;
         let (group, head) = (unit / count, unit % count);
         let (keys, values) = to.split_at_mut(self.layout.packed_keys());
@@ -355,13 +372,57 @@ impl Work<'_> {
         }
     }
 
+    /// The same as bf16: two numbers of the depth, and two keys of the values, in each of the panels' values.
+    #[cfg(target_arch = "x86_64")]
+    fn pack_pairs(&self, unit: usize, to: &mut [f32]) {
+        let Heads { count, depth, key, value, step, .. } = self.attention.heads;
+        let (group, head) = (unit / count, unit % count);
+        let (keys, values) = to.split_at_mut(self.layout.packed_keys());
+        let mut rows = self.groups.rows_of(group);
+        for panel in &self.layout.key_panels {
+            let width = panel.vectors * self.layout.shape.lanes;
+            let panel_values = &mut keys[panel.start..panel.start + width * self.layout.steps(depth)];
+            for column in 0..width {
+                let from = rows.next().map_or(&[][..], |row| self.part(row, key + head * step));
+                for (index, line) in panel_values.chunks_exact_mut(width).enumerate() {
+                    let number = |k: usize| from.get(k).copied().unwrap_or(0.0);
+                    line[column] = bf16_pair(number(2 * index), number(2 * index + 1));
+                }
+            }
+        }
+        for panel in &self.layout.value_panels {
+            let width = panel.vectors * self.layout.shape.lanes;
+            let panel_values = &mut values[panel.start..panel.start + width * self.layout.steps(self.layout.keys)];
+            let mut rows = self.groups.rows_of(group);
+            let mut next = || {
+                let row = rows.next()?;
+                Some(&self.part(row, value + head * step)[panel.column..panel.column + panel.columns])
+            };
+            for line in panel_values.chunks_exact_mut(width) {
+                let (inside, outside) = line.split_at_mut(panel.columns);
+                outside.fill(0.0);
+                match (next(), next()) {
+                    (Some(low), Some(high)) => {
+                        for ((to, &low), &high) in inside.iter_mut().zip(low).zip(high) {
+                            *to = bf16_pair(low, high);
+                        }
+                    }
+                    (Some(low), None) => {
+                        inside.iter_mut().zip(low).for_each(|(to, &low)| *to = bf16_pair(low, 0.0));
+                    }
+                    _ => inside.fill(0.0),
+                }
+            }
+        }
+    }
+
     /// A block of a unit's queries, from their rows to their results.
     ///
     /// # Safety
     /// Nobody else writes these queries' results of this head meanwhile.
     unsafe fn attend(&self, unit: usize, block: usize, packed: &[f32], room: &mut Room) {
         let Attention { isa, scale, .. } = *self.attention;
-        let Layout { depth, queries_each, panels_each, shape, .. } = self.layout;
+        let Layout { depth, queries_each, panels_each, shape, pairs, .. } = self.layout;
         let Heads { count, query, step, .. } = self.attention.heads;
         let (group, head) = (unit / count, unit % count);
         let all = self.groups.queries_of(group);
@@ -370,13 +431,20 @@ impl Work<'_> {
         if queries.is_empty() {
             return;
         }
-        for (to, one) in room.queries.chunks_exact_mut(depth).zip(queries) {
-            to.copy_from_slice(self.part(Some(one.row as usize), query + head * step));
+        let steps = self.layout.steps(depth);
+        for (to, one) in room.queries.chunks_exact_mut(steps).zip(queries) {
+            let from = self.part(Some(one.row as usize), query + head * step);
+            if pairs {
+                #[cfg(target_arch = "x86_64")]
+                round_row(isa, from, to);
+            } else {
+                to.copy_from_slice(from);
+            }
         }
         let acc_stride = self.layout.padded(&self.layout.value_panels);
         let score_stride = self.layout.score_stride();
         let (keys, values) = packed.split_at(self.layout.packed_keys());
-        let asked = Product { isa, shape, rows: queries.len() };
+        let asked = Product { isa, shape, rows: queries.len(), pairs };
         // SAFETY: `room` is as large as `Layout` says for `queries_each` rows, panels are as large as `panels` says, and
         // tiles and vectors stay within whole panels.
         unsafe {
@@ -391,7 +459,7 @@ impl Work<'_> {
                         let weights = packed.values[panel.start..].as_ptr();
                         let out = room.terms.as_mut_ptr().add(panel.column);
                         let to = Output { start: std::ptr::null(), out, stride, columns: panel.columns };
-                        asked.run(room.queries.as_ptr(), depth, depth, weights, panel.vectors, to);
+                        asked.run(room.queries.as_ptr(), steps, steps, weights, panel.vectors, to);
                     }
                     Bias::Relative { terms: room.terms.as_ptr(), stride, side: *side }
                 }
@@ -404,7 +472,7 @@ impl Work<'_> {
                     let out = room.scores.as_mut_ptr().add(panel.column - first_key);
                     let to = Output { start: std::ptr::null(), out, stride: score_stride, columns };
                     let weights = keys[panel.start..].as_ptr();
-                    asked.run(room.queries.as_ptr(), depth, depth, weights, panel.vectors, to);
+                    asked.run(room.queries.as_ptr(), steps, steps, weights, panel.vectors, to);
                 }
                 let block_keys = block.iter().map(|panel| panel.columns).sum();
                 isa.run(Softmax {
@@ -421,13 +489,20 @@ impl Work<'_> {
                     acc_stride,
                     is_first: index == 0,
                 });
+                #[cfg(target_arch = "x86_64")]
+                if pairs {
+                    for row in room.scores.chunks_exact_mut(score_stride).take(queries.len()) {
+                        round_row_in_place(isa, row, block_keys);
+                    }
+                }
+                let key_steps = self.layout.steps(block_keys);
                 for panel in &self.layout.value_panels {
                     let width = panel.vectors * shape.lanes;
                     let out = acc.add(panel.column);
                     let start = if index == 0 { std::ptr::null() } else { out.cast_const() };
                     let to = Output { start, out, stride: acc_stride, columns: width };
-                    let weights = values[panel.start + first_key * width..].as_ptr();
-                    asked.run(room.scores.as_ptr(), score_stride, block_keys, weights, panel.vectors, to);
+                    let weights = values[panel.start + self.layout.steps(first_key) * width..].as_ptr();
+                    asked.run(room.scores.as_ptr(), score_stride, key_steps, weights, panel.vectors, to);
                 }
             }
             isa.run(Finish {
@@ -449,6 +524,7 @@ struct Product {
     isa: Isa,
     shape: Shape,
     rows: usize,
+    pairs: bool,
 }
 
 /// Where a product goes.
@@ -480,7 +556,7 @@ impl Product {
                     rows,
                     taps: &[0],
                     depth,
-                    pairs: false,
+                    pairs: self.pairs,
                     panel,
                     bias: std::ptr::null(),
                     start: if to.start.is_null() { to.start } else { to.start.add(row * to.stride) },

@@ -50,6 +50,58 @@ pub(super) fn with_rows<R>(
     })
 }
 
+/// A row as pairs, an odd last number with a zero beside it. `to` has `from.len() / 2` values, rounded up.
+pub(super) fn round_row(isa: Isa, from: &[f32], to: &mut [f32]) {
+    assert_eq!(to.len(), from.len().div_ceil(2));
+    if let Some(last) = to.last_mut() {
+        *last = 0.0;
+    }
+    // SAFETY: `to` has room for `from.len()` halves.
+    unsafe { isa.run_bf16(Round { from, to: to.as_mut_ptr().cast() }) };
+}
+
+/// The same where the pairs take the place of the first half of the row's `count` numbers.
+pub(super) fn round_row_in_place(isa: Isa, row: &mut [f32], count: usize) {
+    assert!(count < row.len());
+    // A number beside an odd last one.
+    row[count] = 0.0;
+    let count = count.next_multiple_of(2);
+    assert!(count <= row.len());
+    // SAFETY: both ends stay within the row; a vector of numbers is read before its halves are written, and these lie
+    // before all numbers that are still to be read.
+    unsafe { isa.run_bf16(RoundInPlace { row: row.as_mut_ptr(), count }) };
+}
+
+struct RoundInPlace {
+    row: *mut f32,
+    count: usize,
+}
+
+impl Kernel for RoundInPlace {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for at in (0..self.count).step_by(16) {
+            // SAFETY: the maker's promise; this kernel is entered by `run_bf16` alone.
+            unsafe {
+                store_as_bf16(self.row.add(at), self.row.cast::<u16>().add(at), (self.count - at).min(16));
+            }
+        }
+    }
+}
+
+/// Two numbers as bf16 in one value, nearest, ties to even; the first in the low half.
+#[inline]
+pub(super) fn bf16_pair(low: f32, high: f32) -> f32 {
+    let half = |x: f32| {
+        let bits = x.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+        // The sum would carry a NaN over into an infinity or a zero.
+        if x.is_nan() { 0x7fc0 } else { rounded }
+    };
+    f32::from_bits(half(low) | half(high) << 16)
+}
+
 struct Round<'a> {
     from: &'a [f32],
     to: *mut u16,

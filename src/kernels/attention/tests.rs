@@ -82,6 +82,11 @@ impl Case {
         for isa in Isa::all() {
             assert_close(isa.word(), &self.run(isa, &qkv, &padding), &want, 1e-5);
         }
+        // With bf16 the scores are off by a part of themselves, so they are kept small.
+        let Some(isa) = Isa::best_bf16() else { return };
+        let small = |values: &[f32]| values.iter().map(|v| v * 0.25).collect::<Vec<f32>>();
+        let (qkv, padding) = (small(&qkv), small(&padding));
+        assert_close(isa.word(), &self.run(isa, &qkv, &padding), &self.plain(&qkv, &padding), 6e-3);
     }
 }
 
