@@ -51,7 +51,7 @@ fn prompts() -> Vec<Prompt> {
 fn start(folder: &Path, segmenter: &Arc<dyn Segmenter>) -> Engine {
     let options = EngineOptions {
         cache_folder: Some(folder.to_owned()),
-        progress_step: std::time::Duration::ZERO,
+        progress_step: Duration::ZERO,
         ..EngineOptions::default()
     };
     let segmenter = Arc::clone(segmenter);
