@@ -83,7 +83,7 @@ pub struct Linear {
 /// Values of a row that are summed before the next row, so that a panel stays in the second cache.
 const DEPTH_BLOCK: usize = 512;
 /// Bytes of `x` that a task works through for each panel.
-const CHUNK_BYTES: usize = 256 << 10;
+const CHUNK_BYTES: usize = 512 << 10;
 /// Multiplications below which a product stays on the calling thread.
 const SMALL: usize = 64 << 10;
 

@@ -242,9 +242,8 @@ fn encoders_in_bf16_are_the_same_networks() {
 
     let of_tiny = weights("mobile_sam");
     let view = prepare_view(&picture(210, 300), 210, 300, PixelRect::of_size(210, 300), 304).unwrap();
-    let encode = |cpu| {
-        cpu::TinyVitEncoder::load(&of_tiny, 304, cpu).unwrap().encode(&view, &EncodeControl::default()).unwrap()
-    };
+    let encode =
+        |cpu| cpu::TinyVitEncoder::load(&of_tiny, 304, cpu).unwrap().encode(&view, &EncodeControl::default()).unwrap();
     let off = share_off(&encode(cpu), &encode(Cpu::new()));
     assert!(off > 0.0 && off < 0.05, "TinyViT: {off}");
 }
