@@ -51,6 +51,11 @@ impl CrossHeads {
         Self { isa, count, depth }
     }
 
+    /// The machine that computes.
+    pub fn isa(self) -> Isa {
+        self.isa
+    }
+
     /// Channels of a head.
     pub fn depth(self) -> usize {
         self.depth

@@ -1,4 +1,5 @@
 //! SAM's enlargement fused with its masks: each cell becomes 4 x 4 pixels, and only the wanted masks' logits are stored.
+//! Finer maps may be added on the way, as SAM 2 does.
 //!
 //! Source: segment_anything/modeling/mask_decoder.py, `output_upscaling` and the product with the masks' weights. A
 //! transposed 2x2 convolution of stride 2 is a product that turns a row into four. Invariant: the enlarged map exists
@@ -55,9 +56,20 @@ impl Enlarge {
         Self { isa, first, norm, second, channels: [large, larger] }
     }
 
-    /// Logits of masks: `rows` are the cells of a map `width` cells wide; `weights` `[masks, channels]`; `out`
+    /// Logits of masks: `rows` are those of `cells` cells of a map `width` wide; `weights` `[masks, channels]`; `out`
     /// `[masks, 4 * height, 4 * width]`.
-    pub fn masks(&self, cpu: &Cpu, cells: usize, width: usize, rows: Rows<'_>, weights: &[f32], out: &mut [f32]) {
+    ///
+    /// `skips` are added to the enlargements before norm and activation: `[cells, quarters, channels]`, and `[cells,
+    /// quarters, channels, quarters]`.
+    pub fn masks(
+        &self,
+        cpu: &Cpu,
+        [cells, width]: [usize; 2],
+        rows: Rows<'_>,
+        skips: Option<[&[f32]; 2]>,
+        weights: &[f32],
+        out: &mut [f32],
+    ) {
         let [large, larger] = self.channels;
         let count = weights.len() / larger;
         rows.check(cells, self.first.weights().depth());
@@ -72,13 +84,24 @@ impl Enlarge {
             let first = task * CELLS;
             let some = CELLS.min(cells - first);
             let quarters = some * QUARTERS;
-            let rows = Rows { values: &rows.values[first * rows.stride..], ..rows };
+            let start = |index: usize, width: usize| match skips {
+                Some(skips) => {
+                    Start::Other(Rows::dense(&skips[index][first * QUARTERS.pow(index as u32) * width..], width))
+                }
+                None => Start::Zero,
+            };
             let mut once = cpu.arena.take(quarters * large);
             let mut twice = cpu.arena.take(quarters * QUARTERS * larger);
-            self.first.run(cpu.pool, some, rows, Start::Zero, RowsMut::dense(&mut once, QUARTERS * large));
+            self.first.run(
+                cpu.pool,
+                some,
+                rows.from_row(first),
+                start(0, QUARTERS * large),
+                RowsMut::dense(&mut once, QUARTERS * large),
+            );
             self.norm.run_in_place(cpu.pool, quarters, RowsMut::dense(&mut once, large));
             let wide = RowsMut::dense(&mut twice, QUARTERS * larger);
-            self.second.run(cpu.pool, quarters, Rows::dense(&once, large), Start::Zero, wide);
+            self.second.run(cpu.pool, quarters, Rows::dense(&once, large), start(1, QUARTERS * larger), wide);
             let enlarged = Rows::dense(&twice, QUARTERS * larger);
             let weigh = Weigh { enlarged, first, quarters, masks, count, width, pixels: cells * 16, out };
             // SAFETY: rows are whole vectors; each task has its own cells and so its own pixels.
@@ -187,32 +210,48 @@ mod tests {
             let (gamma, beta, masks) = (noise(large, 6), noise(large, 7), noise(count * larger, 8));
             let norm = || LayerNorm::new(isa, &gamma, &beta, 1e-6, Activation::Relu);
             let enlarge = Enlarge::new(isa, [inputs, large, larger], (&w1, &b1), norm(), (&w2, &b2));
-            let mut got = vec![0.0; count * cells * 16];
-            enlarge.masks(&cpu, cells, width, Rows::dense(&rows, inputs), &masks, &mut got);
+            let skips = [noise(cells * 4 * large, 9), noise(cells * 16 * larger, 10)];
+            for skips in [None, Some(skips.each_ref().map(Vec::as_slice))] {
+                let mut got = vec![0.0; count * cells * 16];
+                enlarge.masks(&cpu, [cells, width], Rows::dense(&rows, inputs), skips, &masks, &mut got);
 
-            let planes: Vec<f64> =
-                (0..inputs * cells).map(|i| f64::from(rows[i % cells * inputs + i / cells])).collect();
-            let once = transposed(&planes, [inputs, large], width, &w1, &b1);
-            let pixels = 4 * cells;
-            let mut normed: Vec<f32> =
-                (0..pixels * large).map(|i| once[i % large * pixels + i / large] as f32).collect();
-            norm().run_in_place(cpu.pool, pixels, RowsMut::dense(&mut normed, large));
-            let planes: Vec<f64> =
-                (0..large * pixels).map(|i| f64::from(normed[i % pixels * large + i / pixels])).collect();
-            let twice = transposed(&planes, [large, larger], 2 * width, &w2, &b2);
-            // GELU by the kernel that has its own test.
-            let one = Linear::new(Packed::new(isa, 1, 1, |_, _| 1.0), None, Activation::Gelu);
-            let x: Vec<f32> = twice.iter().map(|&v| v as f32).collect();
-            let mut gelu = vec![0.0; x.len()];
-            one.run(cpu.pool, x.len(), Rows::dense(&x, 1), Start::Zero, RowsMut::dense(&mut gelu, 1));
-            let pixels = 16 * cells;
-            let logit = |mask: usize, pixel: usize| {
-                (0..larger)
-                    .map(|c| f64::from(masks[mask * larger + c]) * f64::from(gelu[c * pixels + pixel]))
-                    .sum::<f64>()
-            };
-            let want: Vec<f32> = (0..count * pixels).map(|i| logit(i / pixels, i % pixels) as f32).collect();
-            assert_close(isa.word(), &got, &want, 2e-4);
+                let planes: Vec<f64> =
+                    (0..inputs * cells).map(|i| f64::from(rows[i % cells * inputs + i / cells])).collect();
+                let once = transposed(&planes, [inputs, large], width, &w1, &b1);
+                let pixels = 4 * cells;
+                // The place of a pixel of the first enlargement, cell by cell.
+                let nested = |y: usize, x: usize| ((y / 2) * width + x / 2) * 4 + y % 2 * 2 + x % 2;
+                let skip1 = |pixel: usize, channel: usize| {
+                    let place = nested(pixel / (2 * width), pixel % (2 * width));
+                    skips.map_or(0.0, |skips| skips[0][place * large + channel])
+                };
+                let mut normed: Vec<f32> = (0..pixels * large)
+                    .map(|i| once[i % large * pixels + i / large] as f32 + skip1(i / large, i % large))
+                    .collect();
+                norm().run_in_place(cpu.pool, pixels, RowsMut::dense(&mut normed, large));
+                let planes: Vec<f64> =
+                    (0..large * pixels).map(|i| f64::from(normed[i % pixels * large + i / pixels])).collect();
+                let twice = transposed(&planes, [large, larger], 2 * width, &w2, &b2);
+                let pixels = 16 * cells;
+                let skip2 = |channel: usize, pixel: usize| {
+                    let (y, x) = (pixel / (4 * width), pixel % (4 * width));
+                    let place = (nested(y / 2, x / 2) * larger + channel) * 4 + y % 2 * 2 + x % 2;
+                    skips.map_or(0.0, |skips| skips[1][place])
+                };
+                // GELU by the kernel that has its own test.
+                let one = Linear::new(Packed::new(isa, 1, 1, |_, _| 1.0), None, Activation::Gelu);
+                let x: Vec<f32> =
+                    twice.iter().enumerate().map(|(i, &v)| v as f32 + skip2(i / pixels, i % pixels)).collect();
+                let mut gelu = vec![0.0; x.len()];
+                one.run(cpu.pool, x.len(), Rows::dense(&x, 1), Start::Zero, RowsMut::dense(&mut gelu, 1));
+                let logit = |mask: usize, pixel: usize| {
+                    (0..larger)
+                        .map(|c| f64::from(masks[mask * larger + c]) * f64::from(gelu[c * pixels + pixel]))
+                        .sum::<f64>()
+                };
+                let want: Vec<f32> = (0..count * pixels).map(|i| logit(i / pixels, i % pixels) as f32).collect();
+                assert_close(isa.word(), &got, &want, 2e-4);
+            }
         }
     }
 }

@@ -18,7 +18,6 @@ pub mod convolution;
 pub mod cross_attention;
 pub mod depthwise;
 pub mod enlarge;
-pub mod few_tokens;
 pub mod inverted_residual;
 pub mod isa;
 pub mod layout;
@@ -48,7 +47,7 @@ pub use memory::{Aligned, Arena, Buffer};
 pub use norm::LayerNorm;
 pub use packed::Packed;
 pub use patches::Patches;
-pub use picture_pass::{HeadsIn, HeadsOut, Meeting, PicturePass, look};
+pub use picture_pass::{HeadsIn, HeadsOut, Hearing, Meeting, PicturePass, look, look_at_rows};
 pub use pool::Pool;
 pub use product::{Linear, Rows, RowsMut, Start};
 

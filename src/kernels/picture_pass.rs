@@ -56,18 +56,24 @@ impl<'a> Meeting<'a> {
     }
 }
 
-/// One block's work on the picture: hear the tokens, norm, and, if wanted, be looked at by the next tokens.
-pub struct PicturePass<'a> {
-    /// How channels are divided.
-    pub heads: CrossHeads,
+/// What the cells hear from tokens.
+pub struct Hearing<'a> {
     /// Scores of the cells' queries and the tokens' keys.
-    pub hears: Meeting<'a>,
+    pub meeting: Meeting<'a>,
     /// What each token says in each head, `[tokens * heads, channels]` with rows in the order of the columns
     /// ([`HeadsOut`]).
     pub messages: Rows<'a>,
     /// Follows the sum.
     pub norm: &'a LayerNorm,
-    /// Scores of the next tokens' queries and the new cells' keys.
+}
+
+/// One block's work on the picture: hear the tokens, norm, and be looked at by the next tokens.
+pub struct PicturePass<'a> {
+    /// How channels are divided.
+    pub heads: CrossHeads,
+    /// First.
+    pub hears: Hearing<'a>,
+    /// Then: scores of the next tokens' queries and the new cells' keys.
     pub looks: Meeting<'a>,
 }
 
@@ -75,78 +81,98 @@ impl PicturePass<'_> {
     /// `after = norm(before + messages heard)`, where `before` `None` means `after` itself. The result is what each token
     /// and head sees: the new rows in its mixture, `[tokens * heads, channels]`, for [`HeadsIn`].
     pub fn run(&self, cpu: &Cpu, cells: usize, before: Option<Rows<'_>>, after: RowsMut<'_>) -> Buffer {
-        let (heads, channels) = (self.heads, self.norm.channels());
+        let (heads, Hearing { meeting, messages, norm }) = (self.heads, &self.hears);
+        let channels = norm.channels();
         after.check(cells, channels);
-        let spoken = self.hears.tokens.tokens * heads.count;
-        self.messages.check(spoken, channels);
-        let seen = self.looks.tokens.tokens * heads.count;
-        let (hears, looks) = (self.hears.tokens.columns, self.looks.tokens.columns);
-        let chunks = cells.div_ceil(CHUNK);
+        let spoken = meeting.tokens.tokens * heads.count;
+        messages.check(spoken, channels);
+        let columns = meeting.tokens.columns;
         let stride = after.stride;
         let after_len = after.values.len();
         let after = Shared::new(after.values);
-        let mut parts = Parts::new(cpu, chunks, looks, seen * channels);
-        let shared = parts.shared();
-        cpu.pool.run(chunks, &|chunk| {
-            let first = chunk * CHUNK;
-            let count = CHUNK.min(cells - first);
+        let looks = &self.looks;
+        mixtures(cpu, heads, looks, cells, channels, &|first, count, part| {
             let len = (count * stride).min(after_len - first * stride);
-            // SAFETY: each task has its own rows and its own part.
-            let (rows, part) = unsafe { (after.part(first * stride, len), shared.part(chunk)) };
-            let mut scores = cpu.arena.take(CHUNK * hears.max(looks));
-            {
-                let scores = &mut scores[..count * hears];
-                let now = match before {
-                    Some(before) => Rows { values: &before.values[first * before.stride..], stride: before.stride },
-                    None => Rows { values: rows, stride },
-                };
-                self.hears.scores(heads, first, count, now, channels, scores);
-                heads.softmax_over_tokens(scores, hears);
-                let weights = Rows { values: scores, stride: hears };
-                let start = match before {
-                    Some(before) => Start::Other(Rows { values: &before.values[first * before.stride..], ..before }),
-                    None => Start::Output,
-                };
-                let size = [count, spoken, channels];
-                let out = RowsMut { values: rows, stride };
-                multiply(heads.isa, size, (Left::Plain, weights), self.messages, start, out);
-                self.norm.run_in_place(cpu.pool, count, RowsMut { values: rows, stride });
-            }
-            let rows = Rows { values: rows, stride };
-            let scores = &mut scores[..count * looks];
-            self.looks.scores(heads, first, count, rows, channels, scores);
-            heads.exp_over_rows(scores, part.most, part.sum);
-            let weights = Rows { values: scores, stride: looks };
-            let out = RowsMut::dense(part.seen, channels);
-            multiply(heads.isa, [seen, count, channels], (Left::Transposed, weights), rows, Start::Zero, out);
-        });
-        parts.factors();
-        let mut merged = cpu.arena.take(seen * channels);
-        let to = Shared::new(&mut merged);
-        let each = heads.count * channels;
-        cpu.pool.run(seen / heads.count, &|token| {
             // SAFETY: each task has its own rows.
-            let to = unsafe { to.part(token * each, each) };
-            to.fill(0.0);
-            for chunk in 0..chunks {
-                let from = &parts.seen(chunk)[token * each..][..each];
-                let factors = &parts.factors_of(chunk)[token * heads.count..];
-                for ((to, from), &factor) in to.chunks_exact_mut(channels).zip(from.chunks_exact(channels)).zip(factors)
-                {
-                    add_scaled(heads, to, from, factor);
-                }
-            }
-        });
-        merged
+            let rows = unsafe { after.part(first * stride, len) };
+            let mut scores = cpu.arena.take(count * columns);
+            let now = match before {
+                Some(before) => before.from_row(first),
+                None => Rows { values: rows, stride },
+            };
+            meeting.scores(heads, first, count, now, channels, &mut scores);
+            heads.softmax_over_tokens(&mut scores, columns);
+            let weights = Rows { values: &scores, stride: columns };
+            let start = match before {
+                Some(before) => Start::Other(before.from_row(first)),
+                None => Start::Output,
+            };
+            let size = [count, spoken, channels];
+            let out = RowsMut { values: rows, stride };
+            multiply(heads.isa, size, (Left::Plain, weights), *messages, start, out);
+            norm.run_in_place(cpu.pool, count, RowsMut { values: rows, stride });
+            see(cpu, heads, looks, [first, count, channels], Rows { values: rows, stride }, part);
+        })
     }
 }
 
-/// `to += factor * from`.
-fn add_scaled(heads: CrossHeads, to: &mut [f32], from: &[f32], factor: f32) {
-    let width = to.len();
-    let (factor, from) = ([factor], Rows::dense(from, width));
-    let factor = Rows::dense(&factor, 1);
-    multiply(heads.isa, [1, 1, width], (Left::Plain, factor), from, Start::Output, RowsMut::dense(to, width));
+/// Tokens look at the rows of the picture themselves: what each token and head sees, `[tokens * heads, channels]`, for
+/// [`HeadsIn`]. `looks` holds the weight of the keys.
+pub fn look_at_rows(
+    cpu: &Cpu,
+    heads: CrossHeads,
+    looks: &Meeting<'_>,
+    rows: Rows<'_>,
+    cells: usize,
+    channels: usize,
+) -> Buffer {
+    rows.check(cells, channels);
+    mixtures(cpu, heads, looks, cells, channels, &|first, count, part| {
+        see(cpu, heads, looks, [first, count, channels], rows.from_row(first), part);
+    })
+}
+
+/// What tokens see of the cells of one chunk, `place` = first cell, cells, channels, whose rows are `rows`.
+fn see(cpu: &Cpu, heads: CrossHeads, looks: &Meeting<'_>, place: [usize; 3], rows: Rows<'_>, part: Part<'_>) {
+    let [first, count, channels] = place;
+    let (seen, columns) = (looks.tokens.tokens * heads.count, looks.tokens.columns);
+    let mut scores = cpu.arena.take(count * columns);
+    looks.scores(heads, first, count, rows, channels, &mut scores);
+    heads.exp_over_rows(&mut scores, part.most, part.sum);
+    let weights = Rows { values: &scores, stride: columns };
+    let out = RowsMut::dense(part.seen, channels);
+    multiply(heads.isa, [seen, count, channels], (Left::Transposed, weights), rows, Start::Zero, out);
+}
+
+/// Lets `work` (first cell, cells, what they show) see all chunks of a picture, and adds up what it saw.
+fn mixtures(
+    cpu: &Cpu,
+    heads: CrossHeads,
+    looks: &Meeting<'_>,
+    cells: usize,
+    channels: usize,
+    work: &(dyn Fn(usize, usize, Part<'_>) + Sync),
+) -> Buffer {
+    let seen = looks.tokens.tokens * heads.count;
+    let chunks = cells.div_ceil(CHUNK);
+    let mut parts = Parts::new(cpu, chunks, looks.tokens.columns, seen * channels);
+    let shared = parts.shared();
+    cpu.pool.run(chunks, &|chunk| {
+        let first = chunk * CHUNK;
+        // SAFETY: each task has its own part.
+        work(first, CHUNK.min(cells - first), unsafe { shared.part(chunk) });
+    });
+    parts.factors();
+    let mut merged = cpu.arena.take(seen * channels);
+    for (row, to) in merged.chunks_exact_mut(channels).enumerate() {
+        // The chunks' factors times what they saw.
+        let stride = parts.width();
+        let factors = Rows { values: &parts.values[row..], stride };
+        let seen = Rows { values: &parts.values[2 * parts.columns + row * channels..], stride };
+        let size = [1, chunks, channels];
+        multiply(heads.isa, size, (Left::Transposed, factors), seen, Start::Zero, RowsMut::dense(to, channels));
+    }
+    merged
 }
 
 /// Tokens look at rows whose keys and values are at hand, and at each other: `out[t] = softmax(q k^T) v` for each head,
@@ -310,6 +336,11 @@ impl HeadsOut {
         Self { heads, channels, linear: linear.collect() }
     }
 
+    /// Heads that speak for each token.
+    pub fn heads(&self) -> usize {
+        self.heads.count
+    }
+
     /// `values` `[tokens, inner]` in the usual order to messages `[tokens * heads, channels]`, with `stride` from one to
     /// the next in `out`.
     pub fn run(&self, cpu: &Cpu, tokens: usize, values: &[f32], out: &mut [f32], stride: usize) {
@@ -422,9 +453,11 @@ mod tests {
                 };
                 let pass = PicturePass {
                     heads,
-                    hears: meet(constant_q.leak(), &wq, &tk_few),
-                    messages: Rows { values: &messages, stride },
-                    norm: &norm,
+                    hears: Hearing {
+                        meeting: meet(constant_q.leak(), &wq, &tk_few),
+                        messages: Rows { values: &messages, stride },
+                        norm: &norm,
+                    },
                     looks: meet(constant_k.leak(), &wk, &tq_few),
                 };
                 let mut after = vec![0.0; cells * stride];
@@ -443,6 +476,10 @@ mod tests {
                 let rows = wide(&want);
                 let want = attend(&wide(&tq), &project(&rows, &wk, &bk), &project(&rows, &wv, &bv), count, depth);
                 assert_close(isa.word(), &looked, &narrow(&want), 1e-4);
+
+                // A look without hearing sees the same rows the same way.
+                let after_rows = Rows { values: &after, stride };
+                assert_eq!(*look_at_rows(&cpu, heads, &pass.looks, after_rows, cells, channels), *seen);
 
                 // In place, the same.
                 let mut again: Vec<f32> = vec![0.0; cells * stride];
@@ -469,7 +506,7 @@ mod tests {
             Meeting::with_weight(heads, constant, &weight, Rows::dense(&few, 32), tokens)
         };
         let messages = Rows::dense(&messages, channels);
-        let pass = PicturePass { heads, hears: meet(), messages, norm: &norm, looks: meet() };
+        let pass = PicturePass { heads, hears: Hearing { meeting: meet(), messages, norm: &norm }, looks: meet() };
         let mut rows = noise(cells * channels, 6);
         rows[5 * channels + 3] = f32::NAN;
         let seen = pass.run(&cpu, cells, None, RowsMut::dense(&mut rows, channels));

@@ -3,43 +3,32 @@
 //! Source: segment_anything/modeling/mask_decoder.py.
 
 use super::mask_prompt::MaskPrompt;
-use super::two_way::{KVQ, Picture, PictureSide, STRIDE, TwoWayTransformer};
+use super::three_layers::ThreeLayers;
+use super::two_way::{Picture, PictureProjection, PictureSide, TwoWayDesign, TwoWayTransformer};
 use crate::inference::packed_layers::PackedLayers;
 use crate::inference::sam::layers::SAM_EPSILON;
 use crate::inference::sam::prompt_encoder::DIM;
 use crate::inference::segmenter::{InferenceError, LowResLogits};
 use crate::inference::weights::Weights;
-use crate::kernels::{Activation, Cpu, Enlarge, Linear, Pool, Rows, RowsMut, Start};
+use crate::kernels::{Activation, Cpu, Enlarge, Pool, Rows};
 
 /// Mask tokens: the single answer, then three candidates.
 const MASKS: usize = 4;
 /// Channels after the first and the second enlargement.
 const ENLARGED: [usize; 2] = [DIM / 4, DIM / 8];
 
-/// Three linear layers with ReLU between them.
-struct ThreeLayers([Linear; 3]);
-
-impl ThreeLayers {
-    fn load(layers: &PackedLayers<'_>, name: &str, outputs: usize) -> Result<Self, InferenceError> {
-        let layer = |index: usize, outputs, activation| {
-            layers.linear(&format!("{name}.layers.{index}"), DIM, outputs, activation)
-        };
-        let first = layer(0, DIM, Activation::Relu)?;
-        Ok(Self([first, layer(1, DIM, Activation::Relu)?, layer(2, outputs, Activation::None)?]))
-    }
-
-    /// Of one token, on this thread's turn alone.
-    fn run(&self, cpu: &Cpu, token: &[f32], out: &mut [f32]) {
-        let (mut once, mut twice) = ([0.0; DIM], [0.0; DIM]);
-        let step = |linear: &Linear, x: &[f32], out: &mut [f32]| {
-            let outputs = out.len();
-            linear.run(cpu.pool, 1, Rows::dense(x, DIM), Start::Zero, RowsMut::dense(out, outputs));
-        };
-        step(&self.0[0], token, &mut once);
-        step(&self.0[1], &once, &mut twice);
-        step(&self.0[2], &twice, out);
-    }
-}
+/// SAM's transformer. Rows are not a power of two apart, so that they do not share their places in a cache.
+const DESIGN: TwoWayDesign = TwoWayDesign {
+    width: DIM,
+    heads: 8,
+    hidden: 2048,
+    stride: DIM + 16,
+    prefix: "mask_decoder.transformer",
+    look: "cross_attn_token_to_image",
+    speak: "cross_attn_image_to_token",
+    mlp: ["mlp.lin1", "mlp.lin2"],
+    last: ["final_attn_token_to_image", "norm_final_attn"],
+};
 
 /// The mask decoder with its weights.
 pub(in crate::inference::sam) struct MaskDecoder {
@@ -47,6 +36,7 @@ pub(in crate::inference::sam) struct MaskDecoder {
     output_tokens: Vec<f32>,
     mask_prompt: MaskPrompt,
     transformer: TwoWayTransformer,
+    picture_projection: PictureProjection,
     enlarge: Enlarge,
     mask_weights: Vec<ThreeLayers>,
     quality: ThreeLayers,
@@ -77,8 +67,8 @@ impl MaskDecoder {
         let mut output_tokens = weights.values(&name("iou_token.weight"), &[1, DIM])?;
         output_tokens.extend(weights.values(&name("mask_tokens.weight"), &[MASKS, DIM])?);
         let [large, larger] = ENLARGED;
-        let mask_weights =
-            (0..MASKS).map(|i| ThreeLayers::load(&layers, &name(&format!("output_hypernetworks_mlps.{i}")), larger));
+        let mask_weights = (0..MASKS)
+            .map(|i| ThreeLayers::load(&layers, &name(&format!("output_hypernetworks_mlps.{i}")), DIM, larger));
         let kernel = |part: &str, inputs, outputs| weights.values(&name(part), &[inputs, outputs, 2, 2]);
         let enlarge = Enlarge::new(
             cpu.isa,
@@ -93,12 +83,14 @@ impl MaskDecoder {
                 &weights.values(&name("output_upscaling.3.bias"), &[larger])?,
             ),
         );
+        let transformer = TwoWayTransformer::load(&layers, DESIGN, positions)?;
         Ok(Self {
             output_tokens,
             mask_weights: mask_weights.collect::<Result<_, _>>()?,
-            quality: ThreeLayers::load(&layers, &name("iou_prediction_head"), MASKS)?,
+            quality: ThreeLayers::load(&layers, &name("iou_prediction_head"), DIM, MASKS)?,
             mask_prompt: MaskPrompt::load(&layers)?,
-            transformer: TwoWayTransformer::load(layers, positions)?,
+            picture_projection: PictureProjection::load(&transformer, &layers)?,
+            transformer,
             enlarge,
             grid,
             cpu,
@@ -107,7 +99,7 @@ impl MaskDecoder {
 
     /// What depends on the picture only; `rows` is the embedding plus what stands for no mask, `[cells, DIM]`.
     pub(in crate::inference::sam) fn picture_side(&self, rows: Vec<f32>) -> PictureSide {
-        self.transformer.picture_side(rows)
+        self.picture_projection.picture_side(&self.transformer, rows)
     }
 
     /// Decodes prompt tokens `[n, DIM]` (perhaps none) on a picture without a mask prompt: three candidates if
@@ -133,9 +125,8 @@ impl MaskDecoder {
         let cpu = &self.cpu;
         let mut rows = cpu.arena.take(image.len());
         self.mask_prompt.add(cpu, image, mask, &mut rows);
-        let mut kvq = cpu.arena.take(image.len() / DIM * KVQ);
-        self.transformer.project_picture(&rows, &mut kvq);
-        self.decode_picture(Picture { rows: &rows, kvq: &kvq }, prompt, multimask)
+        // One question only, so nothing is projected ahead of it.
+        self.decode_picture(Picture { rows: &rows, kvq: None }, prompt, multimask)
     }
 
     /// The threads that compute.
@@ -158,8 +149,8 @@ impl MaskDecoder {
         }
         let cells = self.grid * self.grid;
         let mut logits = cpu.arena.take(masks.len() * cells * 16);
-        let rows = Rows { values: &rows, stride: STRIDE };
-        self.enlarge.masks(cpu, cells, self.grid, rows, weights, &mut logits);
+        let rows = Rows { values: &rows, stride: DESIGN.stride };
+        self.enlarge.masks(cpu, [cells, self.grid], rows, None, weights, &mut logits);
         let decoded = quality[masks].iter().zip(logits.chunks_exact(cells * 16));
         decoded.map(|(&predicted_iou, logits)| DecodedMask { low_res: logits.into(), predicted_iou }).collect()
     }

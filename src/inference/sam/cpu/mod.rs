@@ -7,12 +7,15 @@ mod mask_decoder;
 mod mask_prompt;
 mod neck;
 mod projection;
+mod three_layers;
 mod tiny_vit;
+mod tokens;
 mod two_way;
 mod vit;
 
 pub(super) use mask_decoder::MaskDecoder;
 pub(super) use neck::Neck;
+pub(super) use three_layers::ThreeLayers;
 pub(super) use tiny_vit::TinyVitEncoder;
-pub(super) use two_way::PictureSide;
+pub(super) use two_way::{Picture, PictureSide, TwoWayDesign, TwoWayTransformer};
 pub(super) use vit::VitEncoder;

@@ -2,7 +2,7 @@
 
 use crate::inference::segmenter::InferenceError;
 use crate::inference::weights::Weights;
-use crate::kernels::{Activation, Cpu, CrossHeads, Linear, Packed};
+use crate::kernels::{Activation, Cpu, CrossHeads, Isa, Linear, Packed};
 
 /// A linear layer as PyTorch keeps it.
 #[derive(Clone)]
@@ -65,9 +65,20 @@ impl Projection {
         (0..self.weight.len()).map(|i| self.weight[i % outputs * inputs + i / outputs]).collect()
     }
 
+    /// With zeros for its bias.
+    pub(super) fn without_bias(mut self) -> Self {
+        self.bias.fill(0.0);
+        self
+    }
+
     /// Packed, bias included.
     pub(super) fn pack(&self, cpu: &Cpu, activation: Activation) -> Linear {
-        let packed = Packed::from_linear(cpu.isa, &self.weight, self.bias.len(), self.inputs());
+        self.pack_for(cpu.isa, activation)
+    }
+
+    /// The same for another machine than the model's.
+    pub(super) fn pack_for(&self, isa: Isa, activation: Activation) -> Linear {
+        let packed = Packed::from_linear(isa, &self.weight, self.bias.len(), self.inputs());
         Linear::new(packed, Some(&self.bias), activation)
     }
 }

@@ -34,6 +34,11 @@ impl<'w> Layers<'w> {
         Self { weights }
     }
 
+    /// The same weights for the kernels.
+    pub(super) fn packed<'a>(&'a self, cpu: &'a Cpu) -> PackedLayers<'a> {
+        PackedLayers { weights: self.weights, cpu }
+    }
+
     pub(super) fn device(&self) -> &Device {
         self.weights.device()
     }
@@ -116,7 +121,7 @@ impl<'w> Layers<'w> {
         Ok(ChannelNorm::new(weight, bias, eps, activation, self.device())?)
     }
 
-    /// The same for the kernels.
+    /// A norm of rows for the kernels.
     pub(super) fn packed_norm(
         &self,
         cpu: &Cpu,
@@ -125,21 +130,7 @@ impl<'w> Layers<'w> {
         eps: f32,
         activation: Activation,
     ) -> Result<kernels::LayerNorm, InferenceError> {
-        let packed = PackedLayers { weights: self.weights, cpu };
-        packed.layer_norm(name, channels, eps, activation)
-    }
-
-    /// A linear layer on tokens for the kernels.
-    pub(super) fn packed_linear(
-        &self,
-        cpu: &Cpu,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        activation: Activation,
-    ) -> Result<kernels::Linear, InferenceError> {
-        let packed = PackedLayers { weights: self.weights, cpu };
-        packed.linear(name, inputs, outputs, activation)
+        self.packed(cpu).layer_norm(name, channels, eps, activation)
     }
 
     /// A transposed convolution of kernel 2 and stride 2: the product `[out * 4, in]` that makes its 2x2 blocks (channel

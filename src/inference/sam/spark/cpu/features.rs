@@ -1,7 +1,7 @@
 //! What the decoder needs of a view, as it reads it: rows of cells.
 //!
 //! The two fine maps are kept in the order in which the decoder makes them: a cell's four quarters together, and within
-//! each quarter its four quarters. Invariant: going to planes and back changes no value.
+//! each quarter its four quarters, the finest of them channel by channel. Invariant: going to planes and back changes no value.
 
 use super::super::config::WIDTH;
 use super::super::neck::{HALF_CHANNELS, QUARTER_CHANNELS};
@@ -16,7 +16,7 @@ pub(in super::super) struct Features {
     pub(super) embed: Buffer,
     /// `[cells, 4, 32]`.
     pub(super) quarter: Buffer,
-    /// `[cells, 4, 4, 16]`.
+    /// `[cells, 4, 16, 4]`.
     pub(super) half: Buffer,
     /// Cells a side.
     side: usize,
@@ -35,12 +35,31 @@ impl Features {
 
     /// Takes the map at twice the cells, `[2 side, 2 side, 32]`.
     pub(super) fn set_quarter(&mut self, cpu: &Cpu, map: &[f32]) {
-        nest::<1>(cpu, map, self.side, QUARTER_CHANNELS, &mut self.quarter);
+        let side = self.side;
+        let band = side * 4 * QUARTER_CHANNELS;
+        run_parts(cpu.pool, side, [(&mut self.quarter, band)], &|row, [to]| {
+            let map = &map[row * band..][..band];
+            for (to, [y, x]) in to.chunks_exact_mut(QUARTER_CHANNELS).zip(quarters(2 * side)) {
+                to.copy_from_slice(&map[(y * 2 * side + x) * QUARTER_CHANNELS..][..QUARTER_CHANNELS]);
+            }
+        });
     }
 
     /// Takes the map at four times the cells, `[4 side, 4 side, 16]`.
     pub(super) fn set_half(&mut self, cpu: &Cpu, map: &[f32]) {
-        nest::<2>(cpu, map, self.side, HALF_CHANNELS, &mut self.half);
+        let side = self.side;
+        let band = side * 16 * HALF_CHANNELS;
+        run_parts(cpu.pool, side, [(&mut self.half, band)], &|row, [to]| {
+            let map = &map[row * band..][..band];
+            for (to, [y, x]) in to.chunks_exact_mut(4 * HALF_CHANNELS).zip(quarters(2 * side)) {
+                let pixels = [0, 1, 2, 3].map(|quarter| {
+                    &map[((2 * y + quarter / 2) * 4 * side + 2 * x + quarter % 2) * HALF_CHANNELS..][..HALF_CHANNELS]
+                });
+                for (channel, to) in to.chunks_exact_mut(4).enumerate() {
+                    to.copy_from_slice(&pixels.map(|pixel| pixel[channel]));
+                }
+            }
+        });
     }
 
     /// Rounds all values to f16, as the disk will.
@@ -54,12 +73,15 @@ impl Features {
     pub(in super::super) fn planes(&self, cpu: &Cpu) -> [Vec<f32>; 3] {
         let side = self.side;
         let mut quarter = vec![0.0; self.quarter.len()];
-        for (from, [y, x]) in self.quarter.chunks_exact(QUARTER_CHANNELS).zip(nested_places::<1>(side)) {
+        for (from, [y, x]) in self.quarter.chunks_exact(QUARTER_CHANNELS).zip(quarters(2 * side)) {
             quarter[(y * 2 * side + x) * QUARTER_CHANNELS..][..QUARTER_CHANNELS].copy_from_slice(from);
         }
         let mut half = vec![0.0; self.half.len()];
-        for (from, [y, x]) in self.half.chunks_exact(HALF_CHANNELS).zip(nested_places::<2>(side)) {
-            half[(y * 4 * side + x) * HALF_CHANNELS..][..HALF_CHANNELS].copy_from_slice(from);
+        for (from, [y, x]) in self.half.chunks_exact(4 * HALF_CHANNELS).zip(quarters(2 * side)) {
+            for (index, value) in from.iter().enumerate() {
+                let (channel, part) = (index / 4, index % 4);
+                half[((2 * y + part / 2) * 4 * side + 2 * x + part % 2) * HALF_CHANNELS + channel] = *value;
+            }
         }
         let planes = |rows: &[f32], channels: usize| {
             let mut planes = vec![0.0; rows.len()];
@@ -84,31 +106,12 @@ impl Features {
     }
 }
 
-/// A map `2^LEVELS` times the cells' side into the order of [`nested_places`], a row of cells a task.
-fn nest<const LEVELS: u32>(cpu: &Cpu, map: &[f32], side: usize, channels: usize, nested: &mut [f32]) {
-    let times = 1usize << LEVELS;
-    let band = side * times * times * channels;
-    run_parts(cpu.pool, side, [(nested, band)], &|row, [to]| {
-        let map = &map[row * band..][..band];
-        for (to, [y, x]) in to.chunks_exact_mut(channels).zip(nested_places::<LEVELS>(side)) {
-            to.copy_from_slice(&map[(y * times * side + x) * channels..][..channels]);
-        }
-    });
-}
-
-/// Places `[y, x]` of a map `2^LEVELS` times the cells' side, cell by cell, each quartered `LEVELS` times: row before
-/// column at every level.
-pub(super) fn nested_places<const LEVELS: u32>(side: usize) -> impl Iterator<Item = [usize; 2]> {
-    let parts = 1usize << (2 * LEVELS);
-    (0..side * side * parts).map(move |index| {
-        let (cell, part) = (index / parts, index % parts);
-        let (mut y, mut x) = (cell / side, cell % side);
-        for level in (0..LEVELS).rev() {
-            let quarter = part >> (2 * level) & 3;
-            y = 2 * y + quarter / 2;
-            x = 2 * x + quarter % 2;
-        }
-        [y, x]
+/// Places `[y, x]` of a map of this even side, cell by cell: each cell's four quarters, row before column.
+fn quarters(side: usize) -> impl Iterator<Item = [usize; 2]> {
+    let cells = side / 2;
+    (0..side * side).map(move |index| {
+        let (cell, quarter) = (index / 4, index % 4);
+        [2 * (cell / cells) + quarter / 2, 2 * (cell % cells) + quarter % 2]
     })
 }
 
@@ -117,14 +120,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_places_are_a_permutation_that_keeps_cells_together() {
-        let places: Vec<_> = nested_places::<2>(3).collect();
+    fn quarters_are_a_permutation_that_keeps_cells_together() {
+        let places: Vec<_> = quarters(6).collect();
         let mut sorted = places.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        assert_eq!(sorted.len(), 12 * 12);
+        assert_eq!(sorted.len(), 6 * 6);
         assert_eq!(places[..6], [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [0, 3]]);
-        assert!(places[16..32].iter().all(|&[y, x]| y < 4 && (4..8).contains(&x)));
+    }
+
+    #[test]
+    fn fine_maps_lie_as_the_decoder_makes_them() {
+        let (cpu, side) = (Cpu::new(), 3);
+        let mut features = Features::empty(&cpu, side);
+        let value = |y: usize, x: usize, channel: usize| ((y * 100 + x) * 100 + channel) as f32;
+        let map = |wide: usize, channels: usize| -> Vec<f32> {
+            (0..wide * wide * channels).map(|i| value(i / channels / wide, i / channels % wide, i % channels)).collect()
+        };
+        features.set_quarter(&cpu, &map(2 * side, QUARTER_CHANNELS));
+        features.set_half(&cpu, &map(4 * side, HALF_CHANNELS));
+        // Cell (1, 2), its quarter (1, 0), and of that the quarter (0, 1).
+        let quarter = (side + 2) * 4 + 2;
+        assert_eq!(features.quarter[quarter * QUARTER_CHANNELS + 5], value(3, 4, 5));
+        assert_eq!(features.half[(quarter * HALF_CHANNELS + 5) * 4 + 1], value(6, 9, 5));
     }
 
     #[test]

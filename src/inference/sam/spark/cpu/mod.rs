@@ -6,11 +6,10 @@
 
 mod backbone;
 mod features;
+mod local_block;
 mod mask_decoder;
 mod neck;
 mod prompt_encoder;
-mod tokens;
-mod two_way;
 
 use super::config::{STRIDE, SparkConfig};
 use super::layers::Layers;
