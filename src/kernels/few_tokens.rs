@@ -7,6 +7,7 @@
 
 use super::isa::{Isa, Kernel};
 use super::math;
+use super::memory::volume;
 use super::packed::Packed;
 use super::simd::Simd;
 
@@ -61,7 +62,8 @@ pub fn column_softmax(
     let Partial { values: out, columns, depth } = partial;
     assert!(rows > 0 && tokens > 0 && columns.is_multiple_of(tokens));
     let heads = columns / tokens;
-    assert!(scores.len() >= rows * columns && values.len() >= (rows - 1) * stride + heads * depth);
+    let needed = volume([rows - 1, stride]).saturating_add(volume([heads, depth]));
+    assert!(scores.len() >= volume([rows, columns]) && values.len() >= needed);
     assert_eq!(out.len(), Partial::len(columns, depth));
     let (head, sums) = out.split_at_mut(2 * columns);
     let work = ColumnSoftmax { scores, rows, columns, head };

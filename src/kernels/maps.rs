@@ -2,7 +2,7 @@
 
 use super::Cpu;
 use super::isa::Kernel;
-use super::memory::Shared;
+use super::memory::{Shared, volume};
 use super::simd::Simd;
 
 /// Values a task works on where the work has no rows.
@@ -14,7 +14,10 @@ const VALUES_A_TASK: usize = 1 << 16;
 /// # Shapes
 /// `from` `[height, width, channels]`, `to` `[2 height, 2 width, channels]`.
 pub fn add_doubled(cpu: &Cpu, from: &[f32], height: usize, width: usize, channels: usize, to: &mut [f32]) {
-    assert_eq!((from.len(), to.len()), (height * width * channels, 4 * height * width * channels));
+    assert_eq!((from.len(), to.len()), (volume([height, width, channels]), volume([4, height, width, channels])));
+    if from.is_empty() {
+        return;
+    }
     let line = 2 * width * channels;
     let to = Shared::new(to);
     cpu.pool.run(2 * height, &|row| {

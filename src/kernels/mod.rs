@@ -80,3 +80,6 @@ impl Default for Cpu {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;
