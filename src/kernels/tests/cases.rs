@@ -168,8 +168,7 @@ fn convolution(bench: &Bench<'_>, Size { a, b, c, gap, seed }: Size) -> Vec<f32>
 fn depthwise(bench: &Bench<'_>, Size { a, b: width, c: channels, seed, .. }: Size) -> Vec<f32> {
     let (height, kernel, stride) = (a % 5 + 1, [3, 5, 7, 1][seed as usize % 4], a % 3 + 1);
     let (weight, bias) = (noise(channels * kernel * kernel, seed + 1), noise(channels, seed + 2));
-    let depthwise =
-        Depthwise::new(bench.cpu.isa, &weight, [channels, kernel], stride, &bias, activation(seed));
+    let depthwise = Depthwise::new(bench.cpu.isa, &weight, [channels, kernel], stride, &bias, activation(seed));
     let (out_height, out_width) = depthwise.out_size(height, width);
     let map = bench.input(height * width * channels, seed);
     let mut out = bench.output(out_height * out_width * channels);
@@ -251,7 +250,8 @@ fn layer_norm(bench: &Bench<'_>, Size { a: rows, b: channels, gap, seed, .. }: S
 fn attention(bench: &Bench<'_>, Size { a, b, c, gap, seed }: Size) -> Vec<f32> {
     let isa = bench.cpu.isa;
     let (count, depth, side) = (a % 3 + 1, b, c % 6 + 1);
-    let heads = if seed.is_multiple_of(2) { Heads::parts_first(count, depth) } else { Heads::heads_first(count, depth) };
+    let heads =
+        if seed.is_multiple_of(2) { Heads::parts_first(count, depth) } else { Heads::heads_first(count, depth) };
     let (width, columns) = (count * depth, 3 * count * depth);
     let (stride, out_stride) = (columns + gap, width + gap);
     let table = |len: usize, seed: u32| noise(len, seed).iter().map(|v| 0.3 * v).collect::<Vec<_>>();

@@ -32,8 +32,13 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 fn size() -> impl Strategy<Value = Size> {
-    (1usize..48, 1usize..48, 1usize..48, 0usize..4, 0u32..1000)
-        .prop_map(|(a, b, c, gap, seed)| Size { a, b, c, gap, seed })
+    (1usize..48, 1usize..48, 1usize..48, 0usize..4, 0u32..1000).prop_map(|(a, b, c, gap, seed)| Size {
+        a,
+        b,
+        c,
+        gap,
+        seed,
+    })
 }
 
 fn numbers() -> impl Strategy<Value = Numbers> {
