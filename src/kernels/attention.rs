@@ -16,7 +16,7 @@ pub use groups::Groups;
 use super::bf16::{bf16_pair, round_row, round_row_in_place};
 use super::isa::{Isa, Shape};
 use super::math::Activation;
-use super::memory::{Buffer, Shared, prefetch};
+use super::memory::{Buffer, Shared, prefetch, volume};
 use super::packed::{Packed, Panel, panels};
 use super::product::{Rows, RowsMut};
 use super::tile::{MAX_ROWS, Tile};
@@ -61,8 +61,8 @@ impl Heads {
 
     /// Values of a row that are looked at.
     fn columns(&self) -> usize {
-        let last = self.query.max(self.key).max(self.value) + self.depth;
-        last + self.count.saturating_sub(1) * self.step
+        let last = self.query.max(self.key).max(self.value).saturating_add(self.depth);
+        last.saturating_add(volume([self.count.saturating_sub(1), self.step]))
     }
 }
 
@@ -79,7 +79,7 @@ pub enum Positions {
 impl Positions {
     /// A table `[heads, places, places]`, query before key, added after the scale.
     pub fn table(heads: usize, places: usize, values: &[f32]) -> Self {
-        assert_eq!(values.len(), heads * places * places);
+        assert_eq!(values.len(), volume([heads, places, places]));
         Self::Table(Table { places, values: Aligned::from_slice(values) })
     }
 
@@ -87,6 +87,7 @@ impl Positions {
     /// `q . columns[qx - kx + side - 1]`, with `q` before the scale. Both tables are `[2 * side - 1, depth]`.
     /// Source: segment_anything/modeling/image_encoder.py, `add_decomposed_rel_pos`.
     pub fn relative(isa: Isa, side: usize, depth: usize, rows: &[f32], columns: &[f32]) -> Self {
+        assert!(side > 0, "a window without places");
         let distances = 2 * side - 1;
         assert_eq!((rows.len(), columns.len()), (distances * depth, distances * depth));
         // Backwards, so that the terms of a query's keys follow each other.
@@ -122,7 +123,7 @@ pub struct Attention {
 impl Attention {
     /// Scores are multiplied by `1 / sqrt(depth)`.
     pub fn new(isa: Isa, heads: Heads, positions: Positions) -> Self {
-        assert!(heads.count > 0 && heads.depth > 0, "{heads:?}");
+        assert!(volume([heads.count, heads.depth]) > 0, "{heads:?}");
         match &positions {
             Positions::None => {}
             Positions::Table(table) => assert_eq!(table.values.len(), heads.count * table.places * table.places),

@@ -37,9 +37,11 @@ pub(super) fn multiply(
     }
     b.check(depth, columns);
     out.check(rows, columns);
+    // The only borrow of the output, so that both of its pointers stay valid.
+    let to = out.values.as_mut_ptr();
     let (start, start_row) = match start {
         Start::Zero => (std::ptr::null(), 0),
-        Start::Output => (out.values.as_ptr(), out.stride),
+        Start::Output => (to.cast_const(), out.stride),
         Start::Other(other) => {
             other.check(rows, columns);
             (other.values.as_ptr(), other.stride)
@@ -56,7 +58,7 @@ pub(super) fn multiply(
         b_stride: b.stride,
         start,
         start_row,
-        out: out.values.as_mut_ptr(),
+        out: to,
         out_row: out.stride,
     };
     // SAFETY: the lengths were checked above, and `out` is borrowed alone.
@@ -184,8 +186,9 @@ impl Block {
                             sums[r][v] = S::mul_add(x, weights[v], sums[r][v]);
                         }
                     }
-                    a = a.add(self.a_stride);
-                    b = b.add(self.b_stride);
+                    // The last step leaves the factors, which `add` must not.
+                    a = a.wrapping_add(self.a_stride);
+                    b = b.wrapping_add(self.b_stride);
                 }
             } else {
                 let mut rows = [self.a; ROWS];
@@ -203,7 +206,7 @@ impl Block {
                             sums[r][v] = S::mul_add(x, weights[v], sums[r][v]);
                         }
                     }
-                    b = b.add(self.b_stride);
+                    b = b.wrapping_add(self.b_stride);
                 }
             }
             for r in 0..ROWS {

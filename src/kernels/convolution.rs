@@ -5,6 +5,7 @@
 
 use super::layout::with_rim;
 use super::math::Activation;
+use super::memory::volume;
 use super::packed::Packed;
 use super::product::{Linear, Place, RowsMut, Start, Taps};
 use super::{Cpu, Isa, Pool};
@@ -32,6 +33,7 @@ impl Convolution {
     ) -> Self {
         assert_eq!(weight.len(), outputs * inputs * kernel * kernel);
         assert!(kernel % 2 == 1 && kernel <= MAX_KERNEL && stride > 0, "kernel {kernel}, stride {stride}");
+        assert!(inputs > 0, "a map without channels");
         // Taps in reading order, each with its channels together.
         let area = kernel * kernel;
         let packed = Packed::new(isa, area * inputs, outputs, |row, output| {
@@ -53,7 +55,7 @@ impl Convolution {
 
     /// `map` `[height, width, inputs]` to `out` `[out height * out width, outputs]`.
     pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, start: Start<'_>, out: RowsMut<'_>) {
-        assert_eq!(map.len(), height * width * self.inputs);
+        assert_eq!(map.len(), volume([height, width, self.inputs]));
         let rim = self.kernel / 2;
         let (out_height, out_width) = self.out_size(height, width);
         if map.is_empty() {
@@ -80,8 +82,8 @@ impl Convolution {
         if out_height == 0 || out_width == 0 {
             return;
         }
-        let (rows, columns) = ((out_height - 1) * stride + kernel, (out_width - 1) * stride + kernel);
-        assert!(columns <= wide && patch.len() >= rows * wide * inputs, "{rows} x {columns} of {wide} columns");
+        let [rows, columns] = [out_height, out_width].map(|side| volume([side - 1, stride]).saturating_add(kernel));
+        assert!(columns <= wide && patch.len() >= volume([rows, wide, inputs]), "{rows} x {columns} of {wide} columns");
         // The pixels under a row of the kernel lie together: one tap of `kernel * inputs` values a row.
         let mut offsets = [0; MAX_KERNEL];
         (0..kernel).for_each(|y| offsets[y] = y * wide * inputs);

@@ -9,7 +9,7 @@
 
 use super::isa::{Isa, Kernel};
 use super::math::exp;
-use super::memory::Aligned;
+use super::memory::{Aligned, volume};
 use super::product::Rows;
 use super::simd::Simd;
 
@@ -47,7 +47,7 @@ impl FewTokens {
 impl CrossHeads {
     /// `count` heads (4, 8 or 16) of `depth` channels each.
     pub fn new(isa: Isa, count: usize, depth: usize) -> Self {
-        assert!([4, 8, 16].contains(&count) && depth > 0, "{count} heads of {depth} channels");
+        assert!([4, 8, 16].contains(&count) && volume([count, depth]) > 0, "{count} heads of {depth} channels");
         Self { isa, count, depth }
     }
 
@@ -109,7 +109,7 @@ impl CrossHeads {
 
     fn start_scores(self, rows: Rows<'_>, count: usize, tokens: &FewTokens, start: &[f32], out: &mut [f32]) {
         rows.check(count, self.inner());
-        assert_eq!(out.len(), count * tokens.columns);
+        assert_eq!(out.len(), volume([count, tokens.columns]));
         assert_eq!((tokens.values.len(), start.len()), (self.depth * tokens.columns, tokens.columns));
         let scores = Scores { heads: self, rows, count, tokens, start: start.as_ptr(), out: out.as_mut_ptr() };
         // SAFETY: the lengths were checked.
@@ -138,7 +138,7 @@ impl CrossHeads {
     pub fn weigh(self, weights: &[f32], columns: usize, values: Rows<'_>, count: usize, out: &mut [f32]) {
         values.check(count, self.inner());
         assert!(columns.is_multiple_of(self.isa.shape().lanes.max(self.count)), "{columns} columns");
-        assert_eq!((weights.len(), out.len()), (count * columns, self.depth * columns));
+        assert_eq!((weights.len(), out.len()), (volume([count, columns]), volume([self.depth, columns])));
         // SAFETY: the lengths were checked.
         unsafe { self.isa.run(Weigh { heads: self, weights, columns, values, count, out }) }
     }
@@ -259,7 +259,7 @@ impl Scores<'_> {
                         }
                     }
                 }
-                tokens = tokens.add(columns);
+                tokens = tokens.wrapping_add(columns);
             }
             for r in 0..R {
                 for v in 0..V {
@@ -484,7 +484,7 @@ impl Weigh<'_> {
                         }
                     }
                 }
-                weights = weights.add(self.columns);
+                weights = weights.wrapping_add(self.columns);
                 values = values.wrapping_add(self.values.stride);
             }
             for i in 0..D {

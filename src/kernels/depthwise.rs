@@ -6,7 +6,7 @@
 
 use super::isa::Kernel;
 use super::math::Activation;
-use super::memory::{Aligned, Shared};
+use super::memory::{Aligned, Shared, volume};
 use super::simd::Simd;
 use super::{Cpu, Isa};
 use std::ops::Range;
@@ -74,8 +74,8 @@ impl Depthwise {
     pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, out: &mut [f32]) {
         let channels = self.channels;
         let (out_height, out_width) = self.out_size(height, width);
-        assert_eq!(map.len(), height * width * channels);
-        assert_eq!(out.len(), out_height * out_width * channels);
+        assert_eq!(map.len(), volume([height, width, channels]));
+        assert_eq!(out.len(), volume([out_height, out_width, channels]));
         let out = Shared::new(out);
         let rim = self.kernel / 2;
         cpu.pool.run(out_height, &|row| {
@@ -97,7 +97,7 @@ impl Depthwise {
     pub fn run_row(&self, map: &[f32], height: usize, row: usize, out: &mut [f32]) {
         let line = out.len();
         assert!(self.stride == 1 && row < height && line.is_multiple_of(self.channels));
-        assert_eq!(map.len(), height * line);
+        assert_eq!(map.len(), volume([height, line]));
         let rim = self.kernel / 2;
         let mut rows = [std::ptr::null(); MAX_KERNEL];
         for (tap, pointer) in rows.iter_mut().enumerate().take(self.kernel) {

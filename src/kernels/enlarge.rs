@@ -6,7 +6,7 @@
 //! only for the few cells at hand, in a cache.
 
 use super::isa::{Isa, Kernel};
-use super::memory::{Aligned, Shared};
+use super::memory::{Aligned, Shared, volume};
 use super::norm::LayerNorm;
 use super::packed::Packed;
 use super::product::{Linear, Rows, RowsMut, Start};
@@ -74,7 +74,7 @@ impl Enlarge {
         let count = weights.len() / larger;
         rows.check(cells, self.first.weights().depth());
         assert!(cells.is_multiple_of(width) && weights.len() == count * larger);
-        assert_eq!(out.len(), count * cells * QUARTERS * QUARTERS);
+        assert_eq!(out.len(), volume([count, cells, QUARTERS * QUARTERS]));
         let mut repeated = Aligned::zeros(weights.len() * QUARTERS);
         for (four, weight) in repeated.chunks_exact_mut(QUARTERS).zip(weights) {
             four.fill(*weight);

@@ -8,7 +8,7 @@
 
 use super::Cpu;
 use super::depthwise::{Depthwise, Line, MAX_KERNEL};
-use super::memory::Shared;
+use super::memory::{Shared, volume};
 use super::product::{Linear, Rows, RowsMut, Start};
 
 /// Bytes of widened rows that a task keeps: a part of the second cache, which also holds the weights.
@@ -73,8 +73,8 @@ impl InvertedResidual {
         let (kernel, stride) = (self.depthwise.kernel(), self.depthwise.stride());
         let rim = kernel / 2;
         let (out_height, out_width) = self.out_size(height, width);
-        assert_eq!(map.len(), height * width * inputs);
-        assert_eq!(out.len(), out_height * out_width * outputs);
+        assert_eq!(map.len(), volume([height, width, inputs]));
+        assert_eq!(out.len(), volume([out_height, out_width, outputs]));
         if out.is_empty() {
             return;
         }
@@ -92,6 +92,7 @@ impl InvertedResidual {
             let first = (left * stride) as isize - rim as isize - begin as isize;
             let line = wide * middle;
             let mut ring = cpu.arena.take(if self.expand.is_some() { kernel * line } else { 0 });
+            let ring = Shared::new(&mut ring);
             let mut filtered = cpu.arena.take(count * middle);
             let mut next = 0;
             for row in top..(top + cut.band).min(out_height) {
@@ -102,16 +103,17 @@ impl InvertedResidual {
                     let widened = match &self.expand {
                         Some(expand) => {
                             // Row `y` of the widened map has slot `y % kernel`.
-                            let slot = &mut ring[y % kernel * line..][..line];
+                            let slot = y % kernel * line;
                             if y >= next {
-                                let to = RowsMut::dense(slot, middle);
+                                // SAFETY: the ring is this task's own; rows in other slots are not borrowed with it.
+                                let to = RowsMut::dense(unsafe { ring.part(slot, line) }, middle);
                                 expand.run_here(wide, Rows::dense(from, inputs), Start::Zero, to);
                             }
-                            &*slot
+                            ring.at(slot).cast_const()
                         }
-                        None => from,
+                        None => from.as_ptr(),
                     };
-                    rows[y + rim - row * stride] = widened.as_ptr();
+                    rows[y + rim - row * stride] = widened;
                 }
                 next = under.end;
                 let under = Line { rows, wide, first, to: filtered.as_mut_ptr(), count };

@@ -2,7 +2,7 @@
 //!
 //! Invariant: `planes[c][p] == rows[p][c]`; values are moved, never changed.
 
-use super::memory::Shared;
+use super::memory::{Shared, volume};
 use super::pool::Pool;
 
 /// Values of a side of the blocks that are moved at once, so that both sides stay in the first cache.
@@ -29,7 +29,7 @@ fn transpose(pool: &Pool, from: &[f32], height: usize, to: &mut [f32]) {
     }
     let width = from.len() / height;
     assert_eq!(width * height, from.len());
-    let each = (PIXELS_A_TASK * 64 / height).next_multiple_of(BLOCK);
+    let each = (PIXELS_A_TASK * 64 / height).max(1).next_multiple_of(BLOCK);
     let to = Shared::new(to);
     pool.run(width.div_ceil(each), &|task| {
         let columns = task * each..((task + 1) * each).min(width);
@@ -54,7 +54,7 @@ fn transpose(pool: &Pool, from: &[f32], height: usize, to: &mut [f32]) {
 /// reading order, values in the order of a convolution's kernel. A whole number of patches fills a side.
 pub fn patch_rows(pool: &Pool, planes: &[f32], channels: usize, side: usize, patch: usize, rows: &mut [f32]) {
     assert!(patch > 0 && side.is_multiple_of(patch), "patches of {patch} pixels in {side}");
-    assert_eq!((planes.len(), rows.len()), (channels * side * side, planes.len()));
+    assert_eq!((planes.len(), rows.len()), (volume([channels, side, side]), planes.len()));
     let across = side / patch;
     let line = channels * patch * side;
     let rows = Shared::new(rows);

@@ -116,6 +116,16 @@ pub(super) fn prefetch(values: &[f32]) {
     let _ = values;
 }
 
+/// The values of a block with these sides.
+///
+/// # Panics
+/// If no memory could hold them. A plain product would wrap around and let a short slice pass for a huge one.
+#[track_caller]
+pub(super) fn volume<const N: usize>(sides: [usize; N]) -> usize {
+    let volume = sides.into_iter().try_fold(1, usize::checked_mul);
+    volume.unwrap_or_else(|| panic!("{sides:?} are more values than any memory holds"))
+}
+
 /// A slice that several tasks write at once, each its own part.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<'a> {

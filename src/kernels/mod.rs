@@ -79,3 +79,6 @@ impl Default for Cpu {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

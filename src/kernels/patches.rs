@@ -2,6 +2,7 @@
 //! place.
 
 use super::math::Activation;
+use super::memory::volume;
 use super::packed::Packed;
 use super::product::{Linear, Place, RowsMut, Start, Taps};
 use super::{Cpu, Isa};
@@ -33,8 +34,9 @@ impl Patches {
         bias: Option<&[f32]>,
         activation: Activation,
     ) -> Self {
-        let depth = inputs * side * side;
-        assert_eq!(weight.len(), outputs * depth);
+        assert!(inputs > 0 && side > 0, "patches of {side} pixels with {inputs} channels");
+        let depth = volume([inputs, side, side]);
+        assert_eq!(weight.len(), volume([outputs, depth]));
         let packed = Packed::new(isa, depth, outputs, |row, output| {
             // The order in which the patch is read.
             let from = match layout {
@@ -54,7 +56,7 @@ impl Patches {
     /// A map of `height * width` pixels, multiples of the side, to `out` `[height / side * width / side, outputs]`.
     pub fn run(&self, cpu: &Cpu, map: &[f32], height: usize, width: usize, start: Start<'_>, out: RowsMut<'_>) {
         let Self { side, inputs, .. } = *self;
-        assert_eq!(map.len(), height * width * inputs);
+        assert_eq!(map.len(), volume([height, width, inputs]));
         assert!(height.is_multiple_of(side) && width.is_multiple_of(side), "{height} x {width} by {side}");
         let (columns, rows) = (width / side, height / side);
         let (offsets, depth, across): (Vec<usize>, usize, usize) = match self.layout {

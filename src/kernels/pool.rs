@@ -5,7 +5,7 @@
 //! borrow from the caller; a panic in a task reaches the caller. A second caller at the same time computes on its own
 //! thread alone instead of waiting.
 
-use super::memory::Shared;
+use super::memory::{Shared, volume};
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -83,7 +83,8 @@ impl Pool {
         }
     }
 
-    fn start(threads: usize) -> &'static Self {
+    /// A pool for the rest of the process, with one thread less than `threads` of its own.
+    pub(super) fn start(threads: usize) -> &'static Self {
         let pool: &'static Self = Box::leak(Box::new(Self::with_workers(threads.saturating_sub(1))));
         for index in 1..threads {
             let name = format!("kernels {index}");
@@ -161,7 +162,9 @@ impl Pool {
             }
             // SAFETY: the round has not ended, so the closure is alive (see `run`).
             let task = unsafe { &*work.task };
-            if catch_unwind(AssertUnwindSafe(|| task(index))).is_err() {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| task(index))) {
+                // Dropping it might panic again, and nothing may unwind out of a round that others still work on.
+                std::mem::forget(payload);
                 self.panicked.store(true, Ordering::Relaxed);
             }
         }
@@ -204,7 +207,7 @@ pub fn run_parts<const N: usize>(
     task: &(dyn Fn(usize, [&mut [f32]; N]) + Sync),
 ) {
     let shared = buffers.map(|(buffer, length)| {
-        assert_eq!(buffer.len(), count * length, "{count} parts of {length}");
+        assert_eq!(buffer.len(), volume([count, length]), "{count} parts of {length}");
         (Shared::new(buffer), length)
     });
     pool.run(count, &|index| {

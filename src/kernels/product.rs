@@ -5,7 +5,7 @@
 
 use super::isa::{Isa, Shape};
 use super::math::Activation;
-use super::memory::Shared;
+use super::memory::{Shared, volume};
 use super::packed::Packed;
 use super::pool::Pool;
 use super::tile::{MAX_ROWS, Tile};
@@ -32,12 +32,13 @@ impl<'a> Rows<'a> {
 
     /// The same rows without the first `row`.
     pub fn from_row(self, row: usize) -> Self {
-        Self { values: &self.values[(row * self.stride).min(self.values.len())..], stride: self.stride }
+        Self { values: &self.values[row.saturating_mul(self.stride).min(self.values.len())..], stride: self.stride }
     }
 
     /// Panics unless `count` rows of `columns` values are there.
     pub(super) fn check(&self, count: usize, columns: usize) {
-        let needed = if count == 0 { 0 } else { (count - 1) * self.stride + columns };
+        let before = volume([count.saturating_sub(1), self.stride]);
+        let needed = if count == 0 { 0 } else { before.saturating_add(columns) };
         assert!(self.stride >= columns || count <= 1, "rows of {columns} values every {}", self.stride);
         assert!(self.values.len() >= needed, "{count} rows of {columns} need {needed}, got {}", self.values.len());
     }

@@ -32,10 +32,13 @@ impl Groups {
     /// `rows` are the groups one after the other, `places` each; `None` is padding.
     ///
     /// # Panics
-    /// If the groups are not whole, or a row is in them twice.
+    /// If the groups are not whole, or a row is in them twice or beyond `u32::MAX - 1`.
     pub fn new(places: usize, rows: impl IntoIterator<Item = Option<usize>>) -> Self {
-        let rows: Vec<u32> =
-            rows.into_iter().map(|row| row.map_or(PADDING, |row| u32::try_from(row).unwrap_or(PADDING))).collect();
+        let number = |row: usize| {
+            let number = u32::try_from(row).ok().filter(|&number| number != PADDING);
+            number.unwrap_or_else(|| panic!("row {row} is beyond what groups can name"))
+        };
+        let rows: Vec<u32> = rows.into_iter().map(|row| row.map_or(PADDING, number)).collect();
         assert!(places > 0 && rows.len().is_multiple_of(places), "{} rows in groups of {places}", rows.len());
         let row_bound = rows.iter().filter(|&&row| row != PADDING).max().map_or(0, |&row| row as usize + 1);
         let mut seen = vec![false; row_bound];
