@@ -5,7 +5,7 @@
 //! borrow from the caller; a panic in a task reaches the caller. A second caller at the same time computes on its own
 //! thread alone instead of waiting.
 
-use super::memory::{Shared, volume};
+use super::memory::Shared;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -193,27 +193,6 @@ impl Pool {
             self.inside.fetch_sub(1, Ordering::Release);
         }
     }
-}
-
-/// Runs `task(index, parts)` for `count` parts of each buffer, on all threads: part `index` of a buffer is its values
-/// `index * length..(index + 1) * length`.
-///
-/// # Panics
-/// If a buffer is not `count` parts long, or a task panics.
-pub fn run_parts<const N: usize>(
-    pool: &Pool,
-    count: usize,
-    buffers: [(&mut [f32], usize); N],
-    task: &(dyn Fn(usize, [&mut [f32]; N]) + Sync),
-) {
-    let shared = buffers.map(|(buffer, length)| {
-        assert_eq!(buffer.len(), volume([count, length]), "{count} parts of {length}");
-        (Shared::new(buffer), length)
-    });
-    pool.run(count, &|index| {
-        // SAFETY: each index is run once, and parts of different indices do not overlap.
-        task(index, shared.map(|(buffer, length)| unsafe { buffer.part(index * length, length) }));
-    });
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use crate::geometry::PixelRect;
 use crate::inference::segmenter::{InferenceError, PreparedView, ViewFrame};
 use crate::kernels::Pool;
-use crate::kernels::pool::run_parts;
 use crate::raster::resize_rgb;
 
 /// Size of the content when a view is scaled so that its long side is `input_side`: (width, height), halves up, at
@@ -85,7 +84,7 @@ impl<'v> NormalisedPixels<'v> {
 pub(crate) fn normalise_pixels(pool: &Pool, view: &PreparedView, mean: [f32; 3], std: [f32; 3], pixels: &mut [f32]) {
     let rows = NormalisedPixels::new(view, mean, std);
     let side = view.frame.input_side as usize;
-    run_parts(pool, side, [(pixels, side * 3)], &|row, [to]| rows.write_row(row, to));
+    pool.run_chunks(pixels, side * 3, &|row, to| rows.write_row(row, to));
 }
 
 /// What each of the 256 values of a channel becomes: the same arithmetic as the reference, once a value.

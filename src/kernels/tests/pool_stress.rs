@@ -1,6 +1,5 @@
 //! The pool under stress: short rounds one upon the other, sleepers, panics, callers in each other's way.
 
-use super::super::pool::run_parts;
 use super::super::testing::noise;
 use super::super::{Activation, Isa, Linear, Packed, Pool, Rows, RowsMut, Start};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -38,11 +37,11 @@ fn callers_in_each_others_way_get_their_own_results() {
             scope.spawn(move || {
                 for round in 0..ROUNDS / 4 {
                     let (mut a, mut b) = ([0.0; 21], [0.0; 14]);
-                    run_parts(pool, 7, [(&mut a, 3), (&mut b, 2)], &|index, [a, b]| {
+                    pool.run_chunks(&mut a, 3, &|index, a| {
                         // A call from within a task stays on its thread.
                         pool.run_chunks(a, 1, &|i, part| part[0] = (index * 3 + i) as f32);
-                        b.fill((caller * 1000 + round) as f32);
                     });
+                    pool.run_chunks(&mut b, 2, &|_, b| b.fill((caller * 1000 + round) as f32));
                     assert!(a.iter().enumerate().all(|(i, &v)| v == i as f32));
                     assert!(b.iter().all(|&v| v == (caller * 1000 + round) as f32));
                 }

@@ -2,7 +2,6 @@
 //! not pass for small ones. And sizes that once went wrong.
 
 use super::super::layout::planes_from_rows;
-use super::super::pool::run_parts;
 use super::super::testing::noise;
 use super::super::{
     Activation, Attention, Convolution, Cpu, CrossHeads, Depthwise, Enlarge, Groups, Heads, Isa, LayerNorm, Linear,
@@ -61,7 +60,6 @@ fn sizes_beyond_any_memory_are_refused() {
             let enlarge = Enlarge::new(isa, [0, 1, 1], (&[], &[0.0]), norm, (&[1.0; 4], &[0.0]));
             enlarge.masks(&cpu, [HALF >> 3, 1], Rows::dense(&[], 0), None, &[1.0], &mut []);
         }),
-        ("parts", &|| run_parts(cpu.pool, HALF, [(&mut [], 2)], &|_, _| {})),
         ("a row's number", &|| {
             Groups::new(1, [Some(u32::MAX as usize)]);
         }),

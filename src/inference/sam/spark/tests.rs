@@ -69,7 +69,8 @@ fn a_sliver_of_a_picture_and_a_single_pixel_are_answered() {
     }
 }
 
-/// Masks with bf16 weights against those with f32: 25 clicks on each demo photo, the candidate that would be shown.
+/// Masks with bf16 weights against those with f32: 25 clicks on each demo photo, the candidate that would be shown. A folder of
+/// other photos may be named in `MASKWRIGHT_TEST_PHOTOS`, to repeat what docs/performance.md says of them.
 #[test]
 fn bf16_changes_masks_of_real_photos_hardly() {
     let compute = ComputeDevice::cpu_with(Engine::Ours, Precision::Bf16);

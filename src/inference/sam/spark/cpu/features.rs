@@ -7,7 +7,6 @@ use super::super::config::WIDTH;
 use super::super::neck::{HALF_CHANNELS, QUARTER_CHANNELS};
 use crate::kernels::layout::{planes_from_rows, rows_from_planes};
 use crate::kernels::maps::round_to_f16;
-use crate::kernels::pool::run_parts;
 use crate::kernels::{Buffer, Cpu};
 
 /// Buffers of the model's arena: an embedding that is dropped leaves its memory to the next.
@@ -37,7 +36,7 @@ impl Features {
     pub(super) fn set_quarter(&mut self, cpu: &Cpu, map: &[f32]) {
         let side = self.side;
         let band = side * 4 * QUARTER_CHANNELS;
-        run_parts(cpu.pool, side, [(&mut self.quarter, band)], &|row, [to]| {
+        cpu.pool.run_chunks(&mut self.quarter, band, &|row, to| {
             let map = &map[row * band..][..band];
             for (to, [y, x]) in to.chunks_exact_mut(QUARTER_CHANNELS).zip(quarters(2 * side)) {
                 to.copy_from_slice(&map[(y * 2 * side + x) * QUARTER_CHANNELS..][..QUARTER_CHANNELS]);
@@ -49,7 +48,7 @@ impl Features {
     pub(super) fn set_half(&mut self, cpu: &Cpu, map: &[f32]) {
         let side = self.side;
         let band = side * 16 * HALF_CHANNELS;
-        run_parts(cpu.pool, side, [(&mut self.half, band)], &|row, [to]| {
+        cpu.pool.run_chunks(&mut self.half, band, &|row, to| {
             let map = &map[row * band..][..band];
             for (to, [y, x]) in to.chunks_exact_mut(4 * HALF_CHANNELS).zip(quarters(2 * side)) {
                 let pixels = [0, 1, 2, 3].map(|quarter| {

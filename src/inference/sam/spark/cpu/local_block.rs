@@ -3,7 +3,6 @@
 use super::super::config::WIDTH;
 use super::super::layers::{ConvShape, Layers, MAP_NORM_EPS};
 use crate::inference::segmenter::InferenceError;
-use crate::kernels::pool::run_parts;
 use crate::kernels::{Activation, Cpu, Depthwise, LayerNorm, Linear, Packed, Rows, RowsMut, Start};
 
 /// Cells of a side of the local filters.
@@ -34,7 +33,7 @@ impl LocalBlock {
 
     /// `map` `[side, side, 128]` to as many cells in `out`.
     pub(super) fn run(&self, cpu: &Cpu, map: &[f32], side: usize, out: &mut [f32]) {
-        run_parts(cpu.pool, side, [(out, side * WIDTH)], &|row, [to]| self.row(cpu, map, side, row, to));
+        cpu.pool.run_chunks(out, side * WIDTH, &|row, to| self.row(cpu, map, side, row, to));
     }
 
     /// Row `row` of the result.
